@@ -1,0 +1,1 @@
+"""Understanding: rounds, work, roofline, agreement."""

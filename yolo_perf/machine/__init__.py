@@ -1,0 +1,1 @@
+"""The machine: who it is and how fast it can be."""

@@ -1,0 +1,1 @@
+"""The way of an image: load, preprocess, (infer), postprocess."""

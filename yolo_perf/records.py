@@ -1,0 +1,229 @@
+"""Frozen records that cross modules. SI base units throughout: seconds, bytes, FLOP; tuples, not lists.
+
+They are plain dataclasses with annotations that `msgspec` checks when a file is read, so a saved run is
+either well formed or refused.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+SCHEMA = 1
+"""Version of the `yolo_perf` block in a saved run. A reader refuses a newer one."""
+
+Dtype = Literal["fp32", "bf16", "int8"]
+Bound = Literal["compute", "memory"]
+Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "new", "missing", "incomparable"]
+Metric = Literal["latency", "utilization"]
+
+Seconds = Annotated[float, Meta(gt=0, lt=1e7)]
+Count = Annotated[int, Meta(ge=0, lt=2**62)]
+Positive = Annotated[int, Meta(gt=0, lt=2**62)]
+Rate = Annotated[float, Meta(gt=0, lt=1e20)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Who ran: hardware identity first, then what the software reported about itself.
+
+    Frequencies are in Hz, sizes in bytes; what the platform does not tell is None, never a guess.
+    """
+
+    cpu_model: str
+    vendor: str
+    architecture: str
+    family: int | None
+    model: int | None
+    stepping: int | None
+    isa: tuple[str, ...]  # the vector extensions that matter for inference, sorted: "avx2", "avx512_vnni", ...
+    sockets: int | None
+    physical_cores: Positive
+    logical_cores: Positive
+    usable_cores: Positive  # physical cores this process may use: affinity and cgroup quota respected
+    clock_hz_min: float | None
+    clock_hz_max: float | None
+    clock_hz_reported: float | None  # may be the TSC rather than the running clock, in a VM above all
+    memory_bytes: Positive
+    caches: dict[str, Positive]  # "L1d", "L2", "L3" -> bytes of one instance
+    governor: str | None
+    hypervisor: str | None
+    os: str
+    python: str
+    libraries: dict[str, str]  # "torch", "onnxruntime", "onednn", "numpy", ... -> version
+
+    @property
+    def threads_per_core(self) -> int:
+        """Hardware threads per physical core."""
+        return max(1, self.logical_cores // self.physical_cores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peaks:
+    """The measured roofs of a machine.
+
+    `flops_per_s` holds FLOP/s per dtype (integer operations per second for int8), a multiply-accumulate
+    counted as two; `bytes_per_s` is the STREAM triad rate, 24 bytes an element.
+    """
+
+    flops_per_s: dict[Dtype, Rate]
+    bytes_per_s: Rate
+    threads: Positive
+    method: str
+    theoretical_flops_per_s: float | None = None  # fp32, a lower bound where the clock is the TSC's
+
+    def ridge_point(self, dtype: Dtype = "fp32") -> float:
+        """FLOP per byte at which the compute roof meets the memory roof (Williams et al. 2009)."""
+        return self.flops_per_s[dtype] / self.bytes_per_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one inference of one image has to do, from tensor shapes alone.
+
+    `bytes` are compulsory: every operator reads its inputs and weights once and writes its outputs once,
+    with pointwise operators folded into their producers. Real traffic is at least this.
+    """
+
+    macs: Count
+    other_flops: Count
+    weight_bytes: Count
+    activation_bytes: Count
+    uncounted: tuple[str, ...] = ()  # operators that neither count covers, by name
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiply-accumulate is two."""
+        return 2 * self.macs + self.other_flops
+
+    @property
+    def compulsory_bytes(self) -> int:
+        """Bytes of weights and activations, a lower bound on memory traffic."""
+        return self.weight_bytes + self.activation_bytes
+
+    @property
+    def operational_intensity(self) -> float:
+        """FLOP per compulsory byte."""
+        return self.flops / self.compulsory_bytes
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            macs=self.macs + other.macs,
+            other_flops=self.other_flops + other.other_flops,
+            weight_bytes=self.weight_bytes + other.weight_bytes,
+            activation_bytes=self.activation_bytes + other.activation_bytes,
+            uncounted=tuple(sorted({*self.uncounted, *other.uncounted})),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Which weights a model carries: `source` is a file's name or "seeded"; `digest` is of the tensors."""
+
+    source: str
+    digest: str
+    parameters: Positive  # fused
+    classes: Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing that is timed. Two runs are compared case by case, by `id`."""
+
+    size: str
+    backend: str
+    batch: Positive
+    image_size: Positive
+    threads: Positive
+    dtype: Dtype = "fp32"
+
+    @property
+    def label(self) -> str:
+        """Short name for people: size and optimisation."""
+        return f"{self.size}-{self.backend}"
+
+    @property
+    def id(self) -> str:
+        """Full identity: two cases of the same id measure the same thing."""
+        return f"{self.label}-b{self.batch}-{self.image_size}px-t{self.threads}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far a backend's output agrees with fused eager on the same images."""
+
+    sqnr_db: float  # signal to quantisation noise of the raw output; capped where the outputs are equal
+    box_agreement: float  # 0..1: detections of either side that the other has too (same class, IoU >= 0.5)
+    images: Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The raw rounds of one case, and what is needed to read them. One round infers `case.batch` images."""
+
+    case: Case
+    nodeid: str
+    weights: Weights
+    work: Work  # per image
+    round_seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
+    warmup_rounds: Count
+    parity: Parity
+    peak_rss_bytes: Count | None
+
+    @property
+    def latency_s(self) -> float:
+        """Median seconds per image."""
+        ordered = sorted(self.round_seconds)
+        middle = len(ordered) // 2
+        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return median / self.case.batch
+
+    @property
+    def images_per_s(self) -> float:
+        """Throughput at the median round."""
+        return 1 / self.latency_s
+
+    @property
+    def achieved_flops_per_s(self) -> float:
+        """FLOP/s at the median round."""
+        return self.work.flops / self.latency_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The source that was measured, where git knows it."""
+
+    id: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One session: what was measured, on what, when, from which source. `complete` is False after Ctrl-C."""
+
+    schema: Annotated[int, Meta(ge=1, le=SCHEMA)] = SCHEMA
+    created: str  # ISO 8601, UTC
+    machine: Machine
+    peaks: Peaks
+    commit: Commit = field(default_factory=Commit)
+    data: str = "synthetic"
+    complete: bool = True
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The verdict on one metric of one case. `ratio` is head over base, None where one side is absent."""
+
+    label: str
+    metric: Metric
+    verdict: Verdict
+    reason: str
+    ratio: float | None = None
+    nodeid: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether this verdict alone makes the session fail."""
+        return self.verdict in ("regressed", "missing")

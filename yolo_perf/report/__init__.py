@@ -1,0 +1,1 @@
+"""Showing: records in, text out."""

@@ -1,0 +1,44 @@
+"""The only place where figures are rounded for people. Everything else carries SI base units."""
+
+MEBI = 2**20
+
+
+def milliseconds(seconds: float) -> str:
+    """A duration in ms with three significant digits or two decimals, without its unit."""
+    value = seconds * 1e3
+    return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
+
+
+def rate(per_second: float) -> str:
+    """A rate (images/s) with a precision that suits its size."""
+    return f"{per_second:.1f}" if per_second < 1000 else f"{per_second:.0f}"
+
+
+def mega(count: float) -> str:
+    """A count in millions with two decimals: parameters."""
+    return f"{count / 1e6:.2f}"
+
+
+def giga(count: float) -> str:
+    """A count in units of 10^9 with two decimals: GMAC, GFLOP."""
+    return f"{count / 1e9:.2f}"
+
+
+def giga_rate(per_second: float) -> str:
+    """A rate in units of 10^9/s with one decimal: GFLOP/s, GB/s."""
+    return f"{per_second / 1e9:.1f}"
+
+
+def mebibytes(count: float) -> str:
+    """A size in MiB with two decimals."""
+    return f"{count / MEBI:.2f}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent with one decimal."""
+    return f"{fraction * 100:.1f}"
+
+
+def signed_percent(ratio: float) -> str:
+    """A ratio (new / old) as a signed change in per cent: 1.1 gives "+10.0 %"."""
+    return f"{(ratio - 1) * 100:+.1f} %"

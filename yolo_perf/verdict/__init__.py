@@ -1,0 +1,1 @@
+"""Deciding: what changed between two runs, and where runs are kept."""

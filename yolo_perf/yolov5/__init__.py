@@ -1,0 +1,1 @@
+"""The subject: YOLOv5's structure, its weights and its checkpoints."""
