@@ -1,0 +1,145 @@
+"""Fit the constants of `yolo_perf/yolov5/seeded_scales.py` to real pictures and print that module.
+
+    YOLO_PERF_DATA=FOLDER python tools/fit_seeded.py > yolo_perf/yolov5/seeded_scales.py
+
+Run again only when `seeded.py` changes what it draws: new constants are new weights, and every baseline that
+was recorded with the old ones is no longer comparable.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from yolo_perf.pipeline.images import open_dataset
+from yolo_perf.pipeline.letterbox import letterbox
+from yolo_perf.yolov5 import seeded
+from yolo_perf.yolov5.blocks import Conv
+from yolo_perf.yolov5.model import LAYERS, YoloV5, build
+from yolo_perf.yolov5.sizes import SIZES
+
+ROOT_MEAN_SQUARE = 3.0  # of a convolution's output: large enough for SiLU to act as a rectifier, see below
+ABOVE_0_25 = (6, 11, 24)  # boxes a picture, by level
+ABOVE_0_001 = (450, 350, 160)
+
+HEADER = '''"""Fitted constants of the seeded initialisation. Made by `tools/fit_seeded.py`; not to be edited."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Objectness:
+    """One level of the head: what brings its features to unit logits, then objectness' gain and bias."""
+
+    feature_gain: float
+    gain: float
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scales:
+    """Exponents of 2^(1/4), one a convolution in the order of `named_modules`, and the head's three levels."""
+
+    convolutions: tuple[int, ...]
+    objectness: tuple[Objectness, ...]
+
+
+SCALES: dict[str, Scales] = {'''
+
+
+def main() -> None:
+    """Print the module."""
+    dataset = open_dataset(Path(os.environ["YOLO_PERF_DATA"]))
+    pictures = [
+        torch.from_numpy(letterbox(dataset.load(i), 640)[0]).view(1, 3, 640, 640)
+        for i in range(0, len(dataset), 3)
+    ]
+    print(HEADER)
+    for size in SIZES:
+        model = build(size)
+        with torch.inference_mode():
+            exponents = fit_convolutions(model, torch.cat(pictures[::5]))
+            levels = fit_objectness(model, pictures)
+        objectness = ", ".join(f"Objectness({gain}, {scale}, {bias})" for gain, scale, bias in levels)
+        print(f'    "{size}": Scales(convolutions={exponents}, objectness=({objectness},)),')
+        print(f"fitted {size}: {levels}", file=sys.stderr)
+    print("}")
+
+
+def fit_convolutions(model: YoloV5, x: Tensor) -> tuple[int, ...]:
+    """Fill the convolutions in the order of execution, each scaled by what reaches it; their exponents.
+
+    SiLU of a small input is nearly quadratic, so weak signals would fade from layer to layer and strong ones
+    grow; at a root mean square of 3 it is nearly homogeneous, and contrast passes as it is.
+    """
+    exponents: dict[str, int] = {}
+
+    def fit(name: str, conv: Conv) -> None:
+        def forward(x: Tensor) -> Tensor:
+            seeded.fill_convolution(conv, name, 0)
+            power = conv.conv(x).square().mean().item()
+            exponents[name] = round(-4 * math.log2(math.sqrt(power) / ROOT_MEAN_SQUARE))
+            seeded.fill_convolution(conv, name, exponents[name])
+            return Conv.forward(conv, x)
+
+        conv.forward = forward  # type: ignore[method-assign]
+
+    convolutions = [(name, module) for name, module in model.named_modules() if isinstance(module, Conv)]
+    for name, conv in convolutions:
+        fit(name, conv)
+    for _ in features(model, [x]):
+        pass
+    for _, conv in convolutions:
+        del conv.forward
+    return tuple(exponents[name] for name, _ in convolutions)
+
+
+def features(model: YoloV5, pictures: list[Tensor]) -> Iterator[list[Tensor]]:
+    """The head's three inputs, picture by picture."""
+    head = LAYERS[-1].source
+    assert isinstance(head, tuple)
+    for picture in pictures:
+        x, outputs = picture, []
+        for spec, layer in zip(LAYERS[:-1], list(model.model)[:-1], strict=True):
+            source = spec.source
+            x = layer(x) if isinstance(source, int) else layer([x if s == -1 else outputs[s] for s in source])
+            outputs.append(x)
+        yield [outputs[index] for index in head]
+
+
+def fit_objectness(model: YoloV5, pictures: list[Tensor]) -> list[tuple[float, float, float]]:
+    """Feature gain, objectness gain and bias of each level, from the quantiles of its logits."""
+    model.fuse()
+    logits: list[list[Tensor]] = [[], [], []]
+    for maps in features(model, pictures):
+        for level, x in enumerate(maps):
+            weight = torch.empty_like(model.head.m[level].weight)
+            seeded.draw(weight, f"model.24.m.{level}.weight", 1 / math.sqrt(x.shape[1]))
+            raw = torch.nn.functional.conv2d(x, weight).reshape(3, model.head.row_length, -1)
+            logits[level].append(raw[:, 4].flatten().clone())
+    return [
+        _line(torch.cat(parts), ABOVE_0_25[level] * len(parts), ABOVE_0_001[level] * len(parts))
+        for level, parts in enumerate(logits)
+    ]
+
+
+def _line(logits: Tensor, above_0_25: int, above_0_001: int) -> tuple[float, float, float]:
+    """The line through the two quantiles that should have the confidences 0.25 and 0.001."""
+    feature_gain = 1 / logits.std().item()
+    ordered = np.sort(logits.numpy() * feature_gain)[::-1]
+    high, low = (_logit(confidence / seeded.TOP_CLASS_SCORE) for confidence in (0.25, 0.001))
+    gain = float((high - low) / (ordered[above_0_25] - ordered[above_0_001]))
+    return round(feature_gain, 3), round(gain, 3), round(high - gain * float(ordered[above_0_25]), 3)
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+if __name__ == "__main__":
+    main()

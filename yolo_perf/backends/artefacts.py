@@ -1,0 +1,69 @@
+"""Exported and quantised models, cached by content.
+
+A key names everything that decides the bytes (weights digest, versions, options); a changed key is another
+file, so nothing is ever stale. A file appears in one step under its final name: two runs at once may both
+build it, and neither sees half of it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from yolo_perf.errors import YoloPerfError
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT = "YOLO_PERF_CACHE"
+
+
+def cache_folder() -> Path:
+    """The folder of all artefacts: $YOLO_PERF_CACHE, else the user's cache folder."""
+    return Path(os.environ.get(ENVIRONMENT) or user_cache_path("yolo-perf"))
+
+
+def artefact(label: str, suffix: str, key: dict[str, str], build: Callable[[Path], None]) -> Path:
+    """The file of this key, built where it is not there yet by `build(path)` into a scratch folder.
+
+    Raises YoloPerfError where the folder cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
+    folder = cache_folder()
+    path = folder / f"{label}-{digest}{suffix}"
+    if path.is_file() and path.stat().st_size:
+        return path
+    log.info("building %s (once; kept in %s)", label, folder)
+    started = time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{label}-", dir=folder))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        build(scratch / path.name)
+        (scratch / path.name).replace(path)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    log.info("built %s in %.1f s", label, time.perf_counter() - started)
+    return path
+
+
+def discard(path: Path) -> None:
+    """Forget an artefact that turned out to be damaged."""
+    path.unlink(missing_ok=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> YoloPerfError:
+    return YoloPerfError(
+        f"Cannot write the cache folder {folder} ({error.strerror or error}). "
+        f"Free some space there, or name another folder: {ENVIRONMENT}=FOLDER"
+    )

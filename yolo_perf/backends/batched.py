@@ -1,0 +1,16 @@
+"""Eager at a batch above 1: latency and throughput are still reported per image."""
+
+from yolo_perf.backends.eager import prepare
+from yolo_perf.backends.registry import Backend, register
+
+register(
+    Backend(
+        name="batched",
+        summary="eager, several images a call",
+        prepare=prepare,
+        batched=True,
+        # oneDNN may choose another algorithm at another batch, so sums differ in their last bits.
+        min_sqnr_db=60.0,
+        min_box_agreement=0.99,
+    )
+)

@@ -1,0 +1,110 @@
+"""ONNX Runtime, FP32: export once, then run with the same thread count as eager."""
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolo_perf.backends.artefacts import artefact, discard
+from yolo_perf.backends.registry import Backend, Subject, register
+from yolo_perf.errors import YoloPerfError
+from yolo_perf.records import Case
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yolo_perf.backends.registry import Images, Infer
+
+log = logging.getLogger(__name__)
+
+INPUT, OUTPUT = "images", "output"
+OPSET = 17
+
+
+def prepare(subject: Subject, case: Case) -> "Infer":
+    """An ONNX Runtime session over the exported graph."""
+    return open_session(lambda: exported(subject, case), case)
+
+
+def exported(subject: Subject, case: Case) -> Path:
+    """The FP32 graph as a cached file. Node names carry the module names (`/model.0/conv/Conv`)."""
+
+    def build(path: Path) -> None:
+        import torch
+
+        image = torch.zeros(1, 3, case.image_size, case.image_size)
+        # The TorchScript exporter keeps module names in node names, which layer-by-layer work maps back.
+        torch.onnx.export(
+            subject.model,
+            (image,),
+            str(path),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            dynamo=False,
+        )
+
+    return artefact(f"yolov5{case.size}-{case.image_size}", ".onnx", export_key(subject, case), build)
+
+
+def export_key(subject: Subject, case: Case) -> dict[str, str]:
+    """Everything that decides the exported bytes."""
+    return {
+        "weights": subject.weights.digest,
+        "size": case.size,
+        "image_size": str(case.image_size),
+        "opset": str(OPSET),
+        "torch": version("torch"),
+        "onnx": version("onnx"),
+    }
+
+
+def open_session(locate: Callable[[], Path], case: Case) -> "Infer":
+    """An inference callable over the graph that `locate` finds or builds.
+
+    A cached file that ONNX Runtime cannot read is built anew, once.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+    path = locate()
+    damage = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail)
+    try:
+        session = _session(path, case.threads)
+    except damage as error:
+        log.info("%s is damaged (%s): building it anew", path.name, type(error).__name__)
+        discard(path)
+        try:
+            session = _session(locate(), case.threads)
+        except damage as again:
+            raise YoloPerfError(f"ONNX Runtime cannot load {path}: {again}") from again
+
+    def infer(images: "Images") -> "NDArray[np.float32]":
+        output: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
+        return output
+
+    return infer
+
+
+def _session(path: Path, threads: int):  # type: ignore[no-untyped-def]  # onnxruntime is untyped
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+register(
+    Backend(
+        name="onnx",
+        summary="ONNX Runtime, FP32",
+        prepare=prepare,
+        min_sqnr_db=60.0,
+        min_box_agreement=0.99,
+        requires=("onnxruntime", "onnx"),
+    )
+)

@@ -1,0 +1,143 @@
+"""ONNX Runtime with 8-bit integers: quantised while running (dynamic), or calibrated beforehand (static).
+
+Dynamic quantisation rewrites convolutions to ConvInteger, whose input is quantised anew at every call; it
+is here because people try it, and is usually slower than FP32. Static quantisation inserts QuantizeLinear /
+DequantizeLinear pairs that the runtime folds into integer convolutions: unsigned 8-bit activations, signed
+8-bit weights per channel, the pair that VNNI and its predecessors multiply.
+"""
+
+import logging
+import tempfile
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolo_perf.backends.artefacts import artefact
+from yolo_perf.backends.onnx import INPUT, export_key, exported, open_session
+from yolo_perf.backends.registry import Backend, Subject, register
+from yolo_perf.machine.identity import identify
+from yolo_perf.records import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from yolo_perf.backends.registry import Images, Infer
+
+DOT_PRODUCT_ISA = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+
+
+def prepare_dynamic(subject: Subject, case: Case) -> "Infer":
+    """A session over the dynamically quantised graph."""
+    return open_session(lambda: _dynamic(subject, case), case)
+
+
+def prepare_static(subject: Subject, case: Case) -> "Infer":
+    """A session over the statically quantised graph, calibrated on the subject's pictures."""
+    return open_session(lambda: _static(subject, case), case)
+
+
+def _dynamic(subject: Subject, case: Case) -> Path:
+    source = exported(subject, case)
+
+    def build(path: Path) -> None:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        with _quiet():
+            quantize_dynamic(source, path, weight_type=QuantType.QUInt8)
+
+    key = {**_key(subject, case), "quantised": "dynamic u8"}
+    return artefact(f"yolov5{case.size}-{case.image_size}-dynamic-int8", ".onnx", key, build)
+
+
+def _static(subject: Subject, case: Case) -> Path:
+    source = exported(subject, case)
+    # Without a dot-product instruction two u8 x s8 products are summed in 16 bits and saturate; 7-bit weights
+    # leave the head room. With one, the full range is exact.
+    reduce_range = not DOT_PRODUCT_ISA.intersection(identify(with_torch=False).isa)
+
+    def build(path: Path) -> None:
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+        with _quiet(), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            quantize_static(
+                source,
+                path,
+                _Pictures(subject.calibration()),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=reduce_range,
+                nodes_to_exclude=_decoding(source),
+                calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"TempDir": scratch},
+            )
+
+    key = {
+        **_key(subject, case),
+        "quantised": "static u8/s8 per channel, min-max",
+        "reduce_range": str(reduce_range),
+        "pictures": subject.calibration_name,
+    }
+    return artefact(f"yolov5{case.size}-{case.image_size}-static-int8", ".onnx", key, build)
+
+
+def _key(subject: Subject, case: Case) -> dict[str, str]:
+    return {**export_key(subject, case), "onnxruntime": version("onnxruntime")}
+
+
+def _decoding(source: Path) -> list[str]:
+    """Nodes of the head that turn logits into boxes: they stay in float, pixels do not fit 8 bits."""
+    import onnx
+
+    graph = onnx.load(source, load_external_data=False).graph
+    head = max((node.name.split("/")[1] for node in graph.node if node.op_type == "Conv"), key=_layer_index)
+    return [n.name for n in graph.node if n.name.startswith(f"/{head}/") and n.op_type != "Conv"]
+
+
+def _layer_index(module: str) -> int:
+    return int(module.removeprefix("model."))
+
+
+class _Pictures:
+    """onnxruntime's CalibrationDataReader over an iterator of images."""
+
+    def __init__(self, images: "Iterator[Images]"):
+        self._images = images
+
+    def get_next(self) -> "dict[str, Images] | None":
+        image = next(self._images, None)
+        return None if image is None else {INPUT: image}
+
+
+@contextmanager
+def _quiet() -> "Iterator[None]":
+    """Silence the quantiser's advice on the root logger, which would break into the output."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+register(
+    Backend(
+        name="onnx-dynamic-int8",
+        summary="ONNX Runtime, weights 8-bit, activations quantised at run time",
+        prepare=prepare_dynamic,
+        dtype="int8",
+        min_sqnr_db=15.0,
+        min_box_agreement=0.5,
+        requires=("onnxruntime", "onnx"),
+    ),
+    Backend(
+        name="onnx-static-int8",
+        summary="ONNX Runtime, 8-bit weights and activations, calibrated",
+        prepare=prepare_static,
+        dtype="int8",
+        min_sqnr_db=15.0,
+        min_box_agreement=0.5,
+        requires=("onnxruntime", "onnx"),
+    ),
+)

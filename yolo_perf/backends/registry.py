@@ -1,0 +1,87 @@
+"""The optimisations by name. A backend is one file here with one registered `prepare`; everything else
+(parametrisation, table, JSON, parity, CLI choices) iterates this registry.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yolo_perf.errors import BackendUnavailable, UsageError
+from yolo_perf.records import Case, Dtype, Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yolo_perf.yolov5.model import YoloV5
+
+    Images = NDArray[np.float32]
+    """(N, 3, H, W), RGB in 0..1."""
+    Infer = Callable[[Images], NDArray[np.float32]]
+    """Images to (N, rows, 5 + classes), boxes in pixels of the letterboxed image."""
+
+MODULES = ("eager", "batched", "onnx", "onnx_int8")
+"""Files of this package that register backends, in the order of tables and of timing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What all backends of one size share: the fused model, its weights, pictures to calibrate on."""
+
+    model: "YoloV5"
+    weights: Weights
+    calibration_name: str
+    calibration: "Callable[[], Iterator[Images]]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One optimisation: how to prepare it, and how far its output must agree with fused eager's.
+
+    A case agrees where its SQNR over the raw output *and* its box agreement reach these floors.
+    """
+
+    name: str
+    summary: str
+    prepare: "Callable[[Subject, Case], Infer]"
+    dtype: Dtype = "fp32"
+    batched: bool = False  # runs at the configured batch; the others at 1
+    min_sqnr_db: float
+    min_box_agreement: float
+    requires: tuple[str, ...] = ()  # importable modules beyond torch
+
+    def check_available(self) -> None:
+        """Raise BackendUnavailable, with the way to install it, where a module is missing."""
+        for module in self.requires:
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                raise BackendUnavailable(
+                    f"{self.name} needs {module}, which cannot be imported ({error}). pip install {module}"
+                ) from error
+
+
+_REGISTRY: dict[str, Backend] = {}
+
+
+def register(*backends: Backend) -> None:
+    """Add backends under their names."""
+    for backend in backends:
+        _REGISTRY[backend.name] = backend
+
+
+def backends() -> dict[str, Backend]:
+    """All backends by name, in order. Loads none of the engines."""
+    for module in MODULES:
+        importlib.import_module(f"yolo_perf.backends.{module}")
+    return _REGISTRY
+
+
+def choose(names: tuple[str, ...]) -> tuple[Backend, ...]:
+    """The named backends in registry order; all where no name is given. UsageError for an unknown name."""
+    known = backends()
+    for name in names:
+        if name not in known:
+            raise UsageError(f"Unknown optimisation {name!r}. Choose from: {', '.join(known)}.")
+    return tuple(backend for backend in known.values() if not names or backend.name in names)

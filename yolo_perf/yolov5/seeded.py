@@ -1,0 +1,87 @@
+"""Weights without a checkpoint: deterministic, well conditioned, and with boxes to suppress.
+
+Every convolution is drawn uniformly from a generator seeded by its name, then scaled by a fitted power of
+2^(1/4) from `seeded_scales`, so that its output over real pictures has a root mean square of 3. A merely
+variance-preserving draw drifts by orders of magnitude over the 123 convolutions of x, whose residual sums it
+cannot foresee. The fitted figures are constants, so no machine's summation order can reach the bits.
+
+Objectness is scaled so that confidences over a picture are distributed about as official weights give them.
+Without that a randomly filled model finds nothing, and postprocessing would be timed on no work. For the
+same reason kernels in bottlenecks sum to zero over space, and the last blocks barely see what bypasses their
+bottlenecks: features then answer to local contrast, and no single bright picture gets all of the boxes.
+"""
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+from yolo_perf.yolov5.blocks import Conv, Detect
+from yolo_perf.yolov5.model import ANCHORS_PX, STRIDES, YoloV5
+from yolo_perf.yolov5.seeded_scales import SCALES, Objectness, Scales
+
+LAST_MERGES = ("model.17.cv3", "model.20.cv3", "model.23.cv3")
+BYPASS_GAIN = 0.2
+TOP_CLASS_SCORE = 0.8
+"""Score of the likeliest class where its weights say nothing: objectness then carries the confidence."""
+CLASS_BIAS_SPREAD = 4.0
+CLASS_GAIN = 0.3
+BOX_GAIN = 0.3
+SIZE_BIAS = 0.8
+"""Logit of width and height: boxes of (2 sigmoid(0.8))^2 = 1.9 anchors, so that neighbours overlap."""
+
+
+def fill_seeded(model: YoloV5) -> None:
+    """Fill an unfused model on the CPU in place. The same torch version gives the same bits."""
+    scales = SCALES[model.size]
+    convolutions = [(name, module) for name, module in model.named_modules() if isinstance(module, Conv)]
+    with torch.inference_mode():
+        for (name, conv), exponent in zip(convolutions, scales.convolutions, strict=True):
+            fill_convolution(conv, name, exponent)
+        fill_head(model.head, scales)
+
+
+def fill_convolution(conv: Conv, name: str, exponent: int) -> None:
+    """Draw one convolution of gain 2^(exponent/4) over its fan-in, with a neutral batch norm."""
+    weight = conv.conv.weight
+    draw(weight, f"{name}.conv.weight", 2.0 ** (exponent / 4) / math.sqrt(weight[0].numel()))
+    if ".m." in name and name.endswith("cv2"):
+        weight -= weight.mean((2, 3), keepdim=True)
+    elif name in LAST_MERGES:
+        weight[:, weight.shape[1] // 2 :] *= BYPASS_GAIN
+    batch_norm = conv.bn
+    assert isinstance(batch_norm, torch.nn.BatchNorm2d)  # noqa: S101 - an unfused model is asked for
+    batch_norm.reset_parameters()
+
+
+def fill_head(head: Detect, scales: Scales) -> None:
+    """Draw the three 1x1 convolutions of the head: boxes near their anchors, few classes, rare objects."""
+    classes = head.row_length - 5
+    for level, (conv, objectness) in enumerate(zip(head.m, scales.objectness, strict=True)):
+        assert isinstance(conv, torch.nn.Conv2d) and conv.bias is not None  # noqa: S101 - narrows the type
+        name = f"model.24.m.{level}"
+        draw(conv.weight, f"{name}.weight", objectness.feature_gain / math.sqrt(conv.in_channels))
+        gain, bias = _row(classes, objectness)
+        conv.weight.mul_(gain.repeat(head.anchors_per_level).view(-1, 1, 1, 1))
+        conv.bias.copy_(bias.repeat(head.anchors_per_level))
+    strides = torch.tensor(STRIDES, dtype=torch.float32)
+    head.anchors.copy_(torch.tensor(ANCHORS_PX, dtype=torch.float32).view(3, -1, 2) / strides.view(-1, 1, 1))
+
+
+def draw(tensor: Tensor, name: str, deviation: float) -> None:
+    """Fill with uniform numbers of mean 0 and the given standard deviation, from a generator of that name."""
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    bound = math.sqrt(3) * deviation
+    tensor.uniform_(-bound, bound, generator=generator)
+
+
+def _row(classes: int, objectness: Objectness) -> tuple[Tensor, Tensor]:
+    """Gain and bias of the 5 + classes logits of one anchor."""
+    gain = torch.full((5 + classes,), BOX_GAIN)
+    gain[4], gain[5:] = objectness.gain, CLASS_GAIN
+    bias = torch.zeros(5 + classes)
+    bias[2:4], bias[4] = SIZE_BIAS, objectness.bias
+    draw(bias[5:], "class bias", CLASS_BIAS_SPREAD)
+    bias[5:] += math.log(TOP_CLASS_SCORE / (1 - TOP_CLASS_SCORE)) - bias[5:].max()
+    return gain, bias
