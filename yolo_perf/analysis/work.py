@@ -16,6 +16,7 @@ from math import prod
 from typing import Any
 
 from yolo_perf.records import Bound, Dtype, Peaks, Work
+from yolo_perf.yolov5.sizes import check_image_size
 
 FLOAT_BYTES = 4
 TRACED_SIZE = 32
@@ -42,7 +43,7 @@ def count(size: str, classes: int = 80, image_size: int = 640) -> Work:
     from fvcore.nn import FlopCountAnalysis
     from torch import inference_mode, zeros
 
-    from yolo_perf.yolov5.model import build, check_image_size
+    from yolo_perf.yolov5.model import build
 
     area = (check_image_size(image_size) // TRACED_SIZE) ** 2
     with inference_mode():
@@ -73,7 +74,7 @@ def attainable_flops_per_s(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> f
 
 
 def _handles() -> dict[str, Handle]:
-    """fvcore handles that return MACs, other FLOPs and bytes of one operator, under these three keys."""
+    """Fvcore handles that return MACs, other FLOPs and bytes of one operator, under these three keys."""
     from fvcore.nn.jit_handles import conv_flop_jit
 
     def convolution(inputs: Sequence[Any], outputs: Sequence[Any]) -> "Counter[str]":

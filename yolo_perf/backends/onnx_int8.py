@@ -7,7 +7,6 @@ DequantizeLinear pairs that the runtime folds into integer convolutions: unsigne
 """
 
 import logging
-import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 from yolo_perf.backends.artefacts import artefact
 from yolo_perf.backends.onnx import INPUT, export_key, exported, open_session
 from yolo_perf.backends.registry import Backend, Subject, register
-from yolo_perf.machine.identity import identify
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:
@@ -51,6 +49,8 @@ def _dynamic(subject: Subject, case: Case) -> Path:
 
 
 def _static(subject: Subject, case: Case) -> Path:
+    from yolo_perf.machine.identity import identify
+
     source = exported(subject, case)
     # Without a dot-product instruction two u8 x s8 products are summed in 16 bits and saturate; 7-bit weights
     # leave the head room. With one, the full range is exact.
@@ -59,7 +59,7 @@ def _static(subject: Subject, case: Case) -> Path:
     def build(path: Path) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-        with _quiet(), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        with _quiet():
             quantize_static(
                 source,
                 path,
@@ -71,7 +71,6 @@ def _static(subject: Subject, case: Case) -> Path:
                 reduce_range=reduce_range,
                 nodes_to_exclude=_decoding(source),
                 calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"TempDir": scratch},
             )
 
     key = {

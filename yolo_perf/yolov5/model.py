@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from yolo_perf.errors import UsageError
 from yolo_perf.yolov5.blocks import C3, SPPF, Concat, Conv, Detect
-from yolo_perf.yolov5.sizes import SIZES, Scale
+from yolo_perf.yolov5.sizes import SIZES, STRIDES, Scale, check_size
 
-STRIDES = (8, 16, 32)
-MAX_STRIDE = STRIDES[-1]
 ANCHORS_PX = (
     (10, 13, 16, 30, 33, 23),
     (30, 61, 62, 45, 59, 119),
@@ -38,9 +35,7 @@ class LayerSpec:
 
 
 def _conv(channels: int, kernel: int = 1, stride: int = 1, padding: int | None = None) -> LayerSpec:
-    return LayerSpec(
-        source=-1, block="Conv", channels=channels, kernel=kernel, stride=stride, padding=padding
-    )
+    return LayerSpec(source=-1, block="Conv", channels=channels, kernel=kernel, stride=stride, padding=padding)
 
 
 def _c3(channels: int, repeats: int, shortcut: bool = True) -> LayerSpec:
@@ -87,9 +82,7 @@ class YoloV5(nn.Module):
 
     def __init__(self, size: str, classes: int = 80):
         super().__init__()
-        if size not in SIZES:
-            raise UsageError(f"Unknown model size {size!r}. Choose from: {', '.join(SIZES)}.")
-        self.size = size
+        self.size = check_size(size)
         self.classes = classes
         self.model = nn.Sequential(*_build(SIZES[size], classes))
 
@@ -125,14 +118,6 @@ def build(size: str, classes: int = 80, *, device: str = "cpu", fused: bool = Fa
     with torch.device(device):
         model = YoloV5(size, classes).eval().requires_grad_(False)
     return model.fuse() if fused else model
-
-
-def check_image_size(image_size: int) -> int:
-    """The size itself where it is a positive multiple of 32; else UsageError."""
-    if image_size <= 0 or image_size % MAX_STRIDE:
-        nearest = max(MAX_STRIDE, round(image_size / MAX_STRIDE) * MAX_STRIDE)
-        raise UsageError(f"Image size {image_size} is not a positive multiple of {MAX_STRIDE}; try {nearest}.")
-    return image_size
 
 
 def _build(scale: Scale, classes: int) -> list[nn.Module]:

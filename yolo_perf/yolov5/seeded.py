@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from yolo_perf.yolov5.blocks import Conv, Detect
-from yolo_perf.yolov5.model import ANCHORS_PX, STRIDES, YoloV5
+from yolo_perf.yolov5.model import ANCHORS_PX, YoloV5
 from yolo_perf.yolov5.seeded_scales import SCALES, Objectness, Scales
+from yolo_perf.yolov5.sizes import STRIDES
 
 LAST_MERGES = ("model.17.cv3", "model.20.cv3", "model.23.cv3")
 BYPASS_GAIN = 0.2

@@ -1,0 +1,172 @@
+"""The one place where cases are measured: prepare, check agreement, plan, time, record."""
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from yolo_perf.analysis import parity as agreement
+from yolo_perf.analysis.timing import Clock, Plan, plan, slowed
+from yolo_perf.analysis.work import count
+from yolo_perf.backends.registry import Backend, Subject, backends
+from yolo_perf.backends.subject import prepare_subject
+from yolo_perf.machine.identity import describe, identify
+from yolo_perf.machine.memory import peak_rss_bytes, reset_peak_rss
+from yolo_perf.machine.peaks import measure_peaks
+from yolo_perf.pipeline.images import Dataset, open_dataset
+from yolo_perf.pipeline.letterbox import Letterbox, letterbox, stack
+from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks
+from yolo_perf.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from yolo_perf.backends.registry import Images, Infer
+
+log = logging.getLogger(__name__)
+
+TimeRounds = Callable[[Callable[[], object], Plan], tuple[float, ...]]
+"""Calls a target for its warm-up and timed rounds; the timed ones in seconds, in order."""
+
+PARITY_IMAGES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reference:
+    """A size's subject with the pictures that backends are compared on, and eager's output for them."""
+
+    subject: Subject
+    images: "Images"
+    geometries: tuple[Letterbox, ...]
+    output: "NDArray[np.float32]"
+
+
+class Bench:
+    """What the cases of a session share: machine, peaks, pictures, and one size's model at a time."""
+
+    def __init__(self, settings: Settings, clock: Clock = time.perf_counter):
+        self.settings = settings
+        self._clock = clock
+        self._references: dict[str, _Reference] = {}
+
+    @cached_property
+    def machine(self) -> Machine:
+        """Who runs."""
+        return identify()
+
+    @cached_property
+    def threads(self) -> int:
+        """Threads of every engine: as asked for, else one a usable physical core."""
+        usable = self.machine.usable_cores
+        threads = self.settings.threads or usable
+        if threads > usable:
+            log.warning(
+                "%d threads on %d usable cores: they will wait for each other, and figures will be slow "
+                "and unsteady. Leave the setting out for one thread a core.",
+                threads,
+                usable,
+            )
+        return threads
+
+    @cached_property
+    def peaks(self) -> Peaks:
+        """The machine's roofs, measured once a session before anything else warms or tires the cores."""
+        threads = min(self.threads, self.machine.usable_cores)
+        log.info("measuring the roofs of %s with %d threads", describe(self.machine), threads)
+        return measure_peaks(self.machine, threads)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The pictures."""
+        return open_dataset(self.settings.data)
+
+    def case(self, size: str, backend: Backend) -> Case:
+        """The case of a size and an optimisation under this session's settings."""
+        return Case(
+            size=size,
+            backend=backend.name,
+            batch=self.settings.batch if backend.batched else 1,
+            image_size=self.settings.image_size,
+            threads=self.threads,
+            dtype=backend.dtype if backend.dtype in self.peaks.flops_per_s else "fp32",
+        )
+
+    def measure(self, size: str, backend: Backend, nodeid: str, time_rounds: TimeRounds) -> Measurement:
+        """Measure one case. Raises BackendUnavailable, ParityError or another YoloPerfError.
+
+        `time_rounds` does the timing, so that pytest-benchmark, a worker or a test's fake clock can.
+        """
+        backend.check_available()
+        case = self.case(size, backend)
+        reference = self._reference(size)
+        reset_peak_rss()
+        infer = backend.prepare(reference.subject, case)
+        agreed = self._agree(backend, case, infer, reference)
+        images = reference.images[: case.batch]
+        started = self._clock()
+        infer(images)
+        chosen = plan(self._clock() - started, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+        rounds = time_rounds(self._target(case, infer, images), chosen)
+        subject = reference.subject
+        return Measurement(
+            case=case,
+            nodeid=nodeid,
+            weights=subject.weights,
+            work=count(size, subject.weights.classes, case.image_size),
+            round_seconds=rounds,
+            warmup_rounds=chosen.warmup_rounds,
+            parity=agreed,
+            peak_rss_bytes=peak_rss_bytes(),
+        )
+
+    def _target(self, case: Case, infer: "Infer", images: "Images") -> Callable[[], object]:
+        def call() -> object:
+            return infer(images)
+
+        factor = dict(self.settings.slow_down).get(case.label)
+        return slowed(call, factor, self._clock) if factor else call
+
+    def _reference(self, size: str) -> _Reference:
+        """The size's model and eager's output; the previous size's are let go first, for memory's sake."""
+        if size not in self._references:
+            self._references.clear()
+            gc.collect()
+            self._references[size] = self._new_reference(size)
+        return self._references[size]
+
+    def _new_reference(self, size: str) -> _Reference:
+        settings = self.settings
+        subject = prepare_subject(size, settings.data, self.dataset, settings.image_size)
+        number = max(settings.batch, PARITY_IMAGES)
+        pairs = [
+            letterbox(self.dataset.load(index % len(self.dataset)), settings.image_size) for index in range(number)
+        ]
+        images = stack([image for image, _ in pairs])
+        eager = backends()["eager"]
+        infer = eager.prepare(subject, replace(self.case(size, eager), batch=1))
+        return _Reference(
+            subject=subject,
+            images=images,
+            geometries=tuple(geometry for _, geometry in pairs),
+            output=_one_by_one(infer, images),
+        )
+
+    @staticmethod
+    def _agree(backend: Backend, case: Case, infer: "Infer", reference: _Reference) -> Parity:
+        number = max(case.batch, PARITY_IMAGES)
+        images = reference.images[:number]
+        output = infer(images) if case.batch > 1 else _one_by_one(infer, images)
+        agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])
+        agreement.require(agreed, backend, case)
+        return agreed
+
+
+def _one_by_one(infer: "Infer", images: "Images") -> "NDArray[np.float32]":
+    """Outputs of single images, stacked."""
+    import numpy as np
+
+    return np.concatenate([infer(images[index : index + 1]) for index in range(len(images))])

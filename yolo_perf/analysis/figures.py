@@ -1,0 +1,40 @@
+"""The figures of a measurement, by name, in SI units: what pytest-benchmark's `extra_info` holds."""
+
+from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.records import Measurement, Peaks
+
+
+def figures(measurement: Measurement, peaks: Peaks) -> dict[str, object]:
+    """Flat figures of one case; latency is per image, seconds; rates per second; shares as fractions."""
+    case, work, weights = measurement.case, measurement.work, measurement.weights
+    return {
+        "latency_s": measurement.latency_s,
+        "images_per_s": measurement.images_per_s,
+        "achieved_flops_per_s": measurement.achieved_flops_per_s,
+        "attainable_flops_per_s": attainable_flops_per_s(work, peaks, case.dtype),
+        "utilization": utilization(measurement, peaks),
+        "bound": bound(work, peaks, case.dtype),
+        "macs": work.macs,
+        "flops": work.flops,
+        "weight_bytes": work.weight_bytes,
+        "compulsory_bytes": work.compulsory_bytes,
+        "operational_intensity": work.operational_intensity,
+        "parameters": weights.parameters,
+        "weights": weights.source,
+        "parity_sqnr_db": measurement.parity.sqnr_db,
+        "parity_box_agreement": measurement.parity.box_agreement,
+        "peak_rss_bytes": measurement.peak_rss_bytes,
+        "threads": case.threads,
+        "batch": case.batch,
+        "image_size": case.image_size,
+        "dtype": case.dtype,
+    }
+
+
+def utilization(measurement: Measurement, peaks: Peaks, latency_s: float | None = None) -> float:
+    """Achieved FLOP/s over the measured peak of the case's dtype, at `latency_s` or the median latency.
+
+    Above 1 it is not clipped: the roof was then measured in a worse moment than the case.
+    """
+    latency = measurement.latency_s if latency_s is None else latency_s
+    return measurement.work.flops / latency / peaks.flops_per_s[measurement.case.dtype]

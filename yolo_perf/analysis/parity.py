@@ -1,0 +1,79 @@
+"""Whether a backend computes what eager computes. A faster wrong model must not be timed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from yolo_perf.backends.registry import Backend
+from yolo_perf.errors import ParityError
+from yolo_perf.pipeline.boxes import Detections, iou_matrix, postprocess
+from yolo_perf.records import Case, Parity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from yolo_perf.pipeline.letterbox import Letterbox
+
+MAX_SQNR_DB = 200.0
+"""Given where two outputs are equal, or so close that the figure says nothing more."""
+CONFIDENCE, NEAR_CONFIDENCE, IOU = 0.25, 0.125, 0.5
+
+
+def parity(
+    reference: "NDArray[np.float32]", output: "NDArray[np.float32]", geometries: "Sequence[Letterbox]"
+) -> Parity:
+    """Agreement of two raw outputs, (N, rows, 5 + classes) each, over the same N images."""
+    if reference.shape != output.shape:
+        raise ParityError(f"Output has shape {output.shape}, eager's has {reference.shape}.")
+    return Parity(
+        sqnr_db=sqnr_db(reference, output),
+        box_agreement=box_agreement(reference, output, geometries),
+        images=len(geometries),
+    )
+
+
+def sqnr_db(reference: "NDArray[np.float32]", output: "NDArray[np.float32]") -> float:
+    """Signal to quantisation noise, 10 log10(sum r^2 / sum (r - o)^2) in dB; -inf becomes -MAX_SQNR_DB."""
+    signal = float(np.square(reference, dtype=np.float64).sum())
+    noise = float(np.square(reference.astype(np.float64) - output).sum())
+    if not np.isfinite(noise) or signal == 0:
+        return -MAX_SQNR_DB
+    if noise == 0:
+        return MAX_SQNR_DB
+    return float(np.clip(10 * np.log10(signal / noise), -MAX_SQNR_DB, MAX_SQNR_DB))
+
+
+def box_agreement(
+    reference: "NDArray[np.float32]", output: "NDArray[np.float32]", geometries: "Sequence[Letterbox]"
+) -> float:
+    """Share of the boxes above 0.25 on either side that the other side has too; 1 where there are none.
+
+    The other side may have it at half that confidence: a box at 0.251 against 0.249 is no disagreement.
+    """
+    found = total = 0
+    for expected, actual, geometry in zip(reference, output, geometries, strict=True):
+        for one, other in ((expected, actual), (actual, expected)):
+            sure = postprocess(one, geometry, confidence=CONFIDENCE)
+            near = postprocess(other, geometry, confidence=NEAR_CONFIDENCE)
+            found += _found(sure, near)
+            total += len(sure.scores)
+    return found / total if total else 1.0
+
+
+def require(parity: Parity, backend: Backend, case: Case) -> None:
+    """Raise ParityError where the agreement is below what the backend states."""
+    if parity.sqnr_db < backend.min_sqnr_db or parity.box_agreement < backend.min_box_agreement:
+        raise ParityError(
+            f"{case.label} does not agree with eager, so it is not timed: SQNR {parity.sqnr_db:.1f} dB "
+            f"(at least {backend.min_sqnr_db:g}), box agreement {parity.box_agreement:.3f} "
+            f"(at least {backend.min_box_agreement:g}) over {parity.images} images."
+        )
+
+
+def _found(sure: Detections, near: Detections) -> int:
+    """How many of `sure` have a box of the same class in `near` that overlaps by IoU >= 0.5."""
+    if not len(sure.scores) or not len(near.scores):
+        return 0
+    overlap = iou_matrix(sure.boxes, near.boxes) >= IOU
+    return int((overlap & (sure.classes[:, None] == near.classes[None, :])).any(1).sum())

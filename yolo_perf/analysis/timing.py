@@ -1,0 +1,47 @@
+"""How many rounds, and what is made of them."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MIN_ROUNDS, MAX_ROUNDS = 3, 50
+LOW_QUANTILE = 0.1
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Untimed rounds first, then timed ones."""
+
+    warmup_rounds: int
+    rounds: int
+
+
+def plan(round_s: float, *, budget_s: float, rounds: int | None = None) -> Plan:
+    """Rounds that fill a time budget, or as many as are asked for, after one warm-up round.
+
+    `round_s` is the time of one call that was already made, so the first, slowest call is never timed.
+    """
+    if rounds is None:
+        rounds = min(max(int(budget_s / round_s), MIN_ROUNDS), MAX_ROUNDS)
+    return Plan(warmup_rounds=1, rounds=rounds)
+
+
+def low_quantile(round_seconds: Sequence[float]) -> float:
+    """The ceil(0.1 R)-th smallest of R rounds: noise only adds time, so the low end is the steady one."""
+    return sorted(round_seconds)[math.ceil(LOW_QUANTILE * len(round_seconds)) - 1]
+
+
+def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_counter) -> Callable[[], None]:
+    """The same call, kept busy until `factor` times its own time has passed: a known regression, for drills."""
+
+    def slow_call() -> None:
+        started = clock()
+        call()
+        end = started + (clock() - started) * factor
+        while clock() < end:
+            pass
+
+    return slow_call

@@ -1,0 +1,191 @@
+"""Tables for the terminal: records in, text out. They fit 80 columns."""
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from itertools import groupby
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from yolo_perf import units
+from yolo_perf.analysis.figures import utilization
+from yolo_perf.analysis.work import bound
+from yolo_perf.records import Comparison, Machine, Measurement, Peaks, Run, Verdict, Work
+
+STYLES: dict[Verdict, str] = {
+    "regressed": "bold red",
+    "missing": "bold red",
+    "improved": "green",
+    "unchanged": "",
+    "new": "cyan",
+    "inconclusive": "yellow",
+    "incomparable": "yellow",
+}
+
+
+def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80, color: bool = False) -> str:
+    """The run's table: a heading for each size, a row for each optimisation, changes against a baseline."""
+    changes = _changes(comparisons)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("optimisation", no_wrap=True)
+    for heading in ("ms/image", "FPS", "GFLOP/s", "util %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("bound", no_wrap=True)
+    if changes:
+        table.add_column("vs baseline", justify="right", no_wrap=True)
+    headings: dict[int, Text] = {}
+    for _, group in groupby(run.measurements, key=lambda m: (m.case.size, m.weights.digest, m.work)):
+        for position, measurement in enumerate(group):
+            if position == 0:
+                headings[table.row_count] = _heading(measurement)
+            table.add_row(*_row(measurement, run), *_change(changes, measurement))
+    lines = render(table, width=width, color=color).splitlines()
+    first_row = len(lines) - table.row_count
+    for row, heading in reversed(headings.items()):
+        lines.insert(first_row + row, render(heading, width=width, color=color))
+    return "\n".join(lines)
+
+
+def comparison_lines(comparisons: Sequence[Comparison]) -> list[tuple[Verdict, str]]:
+    """What is not simply unchanged, one line each with its verdict, failures first."""
+    told = [c for c in comparisons if c.verdict != "unchanged"]
+    told.sort(key=lambda c: not c.fails)
+    return [(c.verdict, f"{c.verdict.upper()} {c.label}: {c.reason}") for c in told]
+
+
+def tally(comparisons: Sequence[Comparison]) -> str:
+    """ "23 unchanged, 1 regressed", counting verdicts by case: a case's worst one counts."""
+    worst: dict[str, Verdict] = {}
+    order = list(STYLES)
+    for comparison in comparisons:
+        key = comparison.nodeid + comparison.label
+        if key not in worst or order.index(comparison.verdict) < order.index(worst[key]):
+            worst[key] = comparison.verdict
+    verdicts = list(worst.values())
+    return ", ".join(f"{verdicts.count(v)} {v}" for v in STYLES if v in verdicts)
+
+
+def machine(machine: Machine, peaks: Peaks, *, width: int = 80, color: bool = False) -> str:
+    """Who the machine is, and its roofs."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in (*_identity(machine), *_roofs(peaks)):
+        table.add_row(name, value)
+    return render(table, width=width, color=color)
+
+
+def models(rows: Sequence[tuple[str, Work]], peaks: Peaks, *, width: int = 80, color: bool = False) -> str:
+    """The static table: one row for each (size, work)."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model")
+    for heading in ("params M", "MiB", "GMAC", "GFLOP", "moved MB", "FLOP/B", "ridge"):
+        table.add_column(heading, justify="right")
+    table.add_column("bound")
+    for size, work in rows:
+        table.add_row(
+            f"yolov5{size}",
+            units.mega(work.weight_bytes / 4),
+            units.mebibytes(work.weight_bytes),
+            units.giga(work.macs),
+            units.giga(work.flops),
+            units.mega(work.compulsory_bytes),
+            f"{work.operational_intensity:.1f}",
+            f"{peaks.ridge_point():.1f}",
+            bound(work, peaks),
+        )
+    return render(table, width=width, color=color)
+
+
+def render(table: Table | Text, *, width: int, color: bool) -> str:
+    """A rich object as text of at most `width` columns, without trailing blanks."""
+    stream = StringIO()
+    console = Console(file=stream, width=width, force_terminal=color, no_color=not color, highlight=False)
+    console.print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def _heading(measurement: Measurement) -> Text:
+    """A size's line: what all of its rows share."""
+    work, weights = measurement.work, measurement.weights
+    return Text(
+        f"yolov5{measurement.case.size}  {units.mega(weights.parameters)} M params  "
+        f"{units.mebibytes(work.weight_bytes)} MiB  {units.giga(work.macs)} GMAC  weights {weights.source}",
+        style="bold",
+    )
+
+
+def _row(measurement: Measurement, run: Run) -> tuple[str, ...]:
+    case = measurement.case
+    name = f"{case.backend} x{case.batch}" if case.batch > 1 else case.backend
+    return (
+        f"  {name}",
+        units.milliseconds(measurement.latency_s),
+        units.rate(measurement.images_per_s),
+        units.giga_rate(measurement.achieved_flops_per_s),
+        units.percent(utilization(measurement, run.peaks)),
+        bound(measurement.work, run.peaks, case.dtype),
+    )
+
+
+def _changes(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], list[Comparison]]:
+    changes: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in comparisons:
+        changes.setdefault((comparison.nodeid, comparison.label), []).append(comparison)
+    return changes
+
+
+def _change(changes: dict[tuple[str, str], list[Comparison]], measurement: Measurement) -> tuple[Text, ...]:
+    """The change of the latency, in the colour of the case's worst verdict."""
+    if not changes:
+        return ()
+    found = changes.get((measurement.nodeid, measurement.case.label), [])
+    if not found:
+        return (Text("-"),)
+    worst = min(found, key=lambda c: list(STYLES).index(c.verdict))
+    ratio = next((c.ratio for c in found if c.metric == "latency"), None)
+    text = units.signed_percent(ratio) if ratio is not None else worst.verdict
+    return (Text(text, style=STYLES[worst.verdict]),)
+
+
+def _identity(machine: Machine) -> list[tuple[str, str]]:
+    clocks = [f"{hz / 1e9:.2f}" for hz in (machine.clock_hz_min, machine.clock_hz_max) if hz is not None]
+    reported = f"{machine.clock_hz_reported / 1e9:.2f}" if machine.clock_hz_reported else "unknown"
+    caches = ", ".join(f"{name} {size // 1024} KiB" for name, size in machine.caches.items())
+    return [
+        (
+            "CPU",
+            f"{machine.cpu_model} (family {machine.family}, model {machine.model}, stepping {machine.stepping})",
+        ),
+        (
+            "cores",
+            f"{machine.physical_cores} in {machine.sockets or '?'} socket(s), "
+            f"{machine.threads_per_core} thread(s) each, {machine.usable_cores} usable",
+        ),
+        (
+            "clock",
+            f"{'-'.join(clocks)} GHz"
+            if clocks
+            else f"{reported} GHz reported" + (" (in a VM: may be the TSC's)" if machine.hypervisor else ""),
+        ),
+        ("vector ISA", " ".join(machine.isa)),
+        ("caches", caches or "unknown"),
+        ("memory", f"{units.mebibytes(machine.memory_bytes)} MiB"),
+        ("governor", machine.governor or "unknown"),
+        ("hypervisor", machine.hypervisor or "none seen"),
+        ("OS", f"{machine.os}, Python {machine.python}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
+    ]
+
+
+def _roofs(peaks: Peaks) -> list[tuple[str, str]]:
+    rows = [
+        (f"peak {dtype}", f"{units.giga_rate(rate)} G{'op' if dtype == 'int8' else 'FLOP'}/s")
+        for dtype, rate in peaks.flops_per_s.items()
+    ]
+    rows.append(("peak triad", f"{units.giga_rate(peaks.bytes_per_s)} GB/s"))
+    rows.append(("ridge point", f"{peaks.ridge_point():.1f} FLOP/B (fp32)"))
+    if peaks.theoretical_flops_per_s:
+        rows.append(("theoretical", f"{units.giga_rate(peaks.theoretical_flops_per_s)} GFLOP/s fp32"))
+    rows.append(("measured by", f"{peaks.method}, {peaks.threads} thread(s)"))
+    return rows

@@ -1,0 +1,366 @@
+"""A pytest session that measures: its settings, its baseline, and how it ends."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from yolo_perf import settings as parse
+from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
+from yolo_perf.settings import Settings
+
+if TYPE_CHECKING:
+    from yolo_perf.analysis.bench import Bench
+    from yolo_perf.records import Commit, Comparison, Measurement, Run
+
+FIXTURE = "measure_inference"
+LAST_RUN = "last-run.json"
+
+
+class PerfSession:
+    """State of one pytest session, registered as a plugin of its own.
+
+    It costs nothing where no test measures: everything heavy hangs on `bench`, made by the first that does.
+    """
+
+    def __init__(self, config: pytest.Config):
+        self.config = config
+        self.settings = read_settings(config)
+        self.measurements: list[Measurement] = []
+        self.comparisons: tuple[Comparison, ...] = ()
+        self._active = False
+        self._lines: list[tuple[str, str]] = []  # (markup, text) for the terminal, when it is over
+        self._deselected: set[str] = set()
+        self._absence: dict[str, str] = {}
+        self._complete = True
+        self.baseline: tuple[Path, Run] | None = None
+        self._baseline_error: YoloPerfError | None = None
+        self._asked = config.getoption("benchmark_compare", None)
+        if self._asked:
+            self._choose_baseline()
+
+    @cached_property
+    def bench(self) -> "Bench":
+        """The bench of this session."""
+        from yolo_perf.analysis.bench import Bench
+
+        return Bench(self.settings)
+
+    def optimizations(self) -> tuple[str, ...]:
+        """Names of the chosen optimisations in order."""
+        from yolo_perf.backends.registry import choose
+
+        return tuple(backend.name for backend in choose(self.settings.optimizations))
+
+    @property
+    def _baselines(self) -> Path:
+        return self.config.rootpath / _text(self.config, "baselines")
+
+    def _choose_baseline(self) -> None:
+        """Find and read the baseline now: it is better to hear of a damaged one before measuring.
+
+        A bare --benchmark-compare means this machine's newest; with a value, a file or the start of a number.
+        pytest-benchmark is told the choice, so that its own table shows the same file.
+        """
+        from yolo_perf.machine.identity import describe, identify
+        from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run
+
+        asked = self._asked
+        path = Path(asked) if isinstance(asked, str) else None
+        machine = identify(with_torch=False)
+        if path is None or not path.is_file():
+            if path is not None and len(path.parts) > 2:
+                raise UsageError(f"No such saved run: {path}. Give a file, or a number as in 0001.")
+            path = find_baseline(self._baselines, machine, asked if isinstance(asked, str) else "")
+        if path is None:
+            others = machines_in(self._baselines)
+            self._baseline_error = BaselineError(
+                f"No baseline for this machine ({describe(machine)})"
+                + (f" matches {asked!r}" if isinstance(asked, str) else "")
+                + f" in {self._baselines}"
+                + (f"; there are some for {', '.join(others)}" if others else "")
+                + ". Record one: pytest benchmarks/ --perf-save"
+            )
+            if asked is True and others:
+                self.config.option.benchmark_compare = None  # the folder is ours: nothing for the host to find
+            return
+        try:
+            self.baseline = (path, read_run(path))
+            self.config.option.benchmark_compare = str(path)
+        except BaselineError as error:
+            self._baseline_error = error
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show what long steps say of themselves (logger `yolo_perf`) on the terminal while it lasts."""
+        handler = _TerminalHandler(self.config)
+        logger = logging.getLogger("yolo_perf")
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+    def record(self, measurement: "Measurement") -> dict[str, object]:
+        """Keep a measurement; its figures for pytest-benchmark's `extra_info`, in SI units."""
+        from yolo_perf.analysis.figures import figures
+
+        self.measurements.append(measurement)
+        return figures(measurement, self.bench.peaks)
+
+    # Hooks, in the order of a session.
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """A case that was deselected is not missing."""
+        self._deselected.update(item.nodeid for item in items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Speak up before measuring where the session asks for something that cannot be had."""
+        self._active = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        if not self._active or session.config.option.collectonly:
+            return
+        if self._baseline_error:
+            raise pytest.UsageError(str(self._baseline_error))
+        if self.config.option.perf_save and self.settings.slow_down:
+            raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
+        labels = {f"{size}-{name}" for size in self.settings.sizes for name in self.optimizations()}
+        for label, _ in self.settings.slow_down:
+            if label not in labels:
+                raise pytest.UsageError(f"--perf-slow-down names {label!r}, which is not measured here.")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember why a case was not measured."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self._absence[report.nodeid] = f"skipped: {str(reason).removeprefix('Skipped: ')}"
+        elif report.failed:
+            self._absence[report.nodeid] = "its test failed"
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C: what was measured is kept, but decides nothing."""
+        self._complete = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Leave out the momentary clock, which would make every two sessions' machines differ."""
+        for name in ("hz_actual", "hz_actual_friendly"):
+            machine_info.get("cpu", {}).pop(name, None)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Add the versioned block. Called once for every file that is written."""
+        from yolo_perf.verdict.baselines import BLOCK, block
+
+        if self.measurements:
+            output_json[BLOCK] = block(self.run)
+
+    @pytest.hookimpl(tryfirst=True)  # before the JUnit file is written, so that it holds the verdicts
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep the run, decide, save a baseline where asked for, set the exit status."""
+        if not self._active or session.config.option.collectonly:
+            return
+        if not self.measurements:
+            self._nothing_measured(session)
+            return
+        if hasattr(self.config, "cache"):
+            self._keep_last_run()
+        if self.baseline and self._complete:
+            self._decide(session, *self.baseline)
+        if self.config.option.perf_save:
+            self._save(session)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table and the verdict, after the host's own table."""
+        reporter = terminalreporter
+        if self.measurements:
+            from yolo_perf.report import tables
+
+            width, color = reporter._tw.fullwidth, reporter._tw.hasmarkup
+            reporter.section("yolo-perf", sep="-")
+            reporter.write_line(tables.results(self.run, self.comparisons, width=max(80, width), color=color))
+        for markup, line in self._lines:
+            reporter.write_line(line, **({markup: True} if markup else {}))
+
+    # The end of a session.
+
+    @cached_property
+    def commit(self) -> "Commit":
+        """What git says of the working directory, by way of pytest-benchmark."""
+        from yolo_perf.records import Commit
+
+        found = self.config.hook.pytest_benchmark_generate_commit_info(config=self.config) or {}
+        return Commit(id=found.get("id"), branch=found.get("branch"), dirty=bool(found.get("dirty")))
+
+    @property
+    def run(self) -> "Run":
+        """The session so far as a record."""
+        from yolo_perf.records import Run
+
+        return Run(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=self.bench.machine,
+            peaks=self.bench.peaks,
+            commit=self.commit,
+            data=self.bench.dataset.name,
+            complete=self._complete,
+            measurements=tuple(self.measurements),
+        )
+
+    def _say(self, text: str, markup: str = "") -> None:
+        self._lines.append((markup, text))
+
+    def _nothing_measured(self, session: pytest.Session) -> None:
+        disabled = getattr(getattr(self.config, "_benchmarksession", None), "disabled", False)
+        if disabled and not (self._asked or self.config.option.perf_save):
+            return
+        self._say("Nothing was measured: no verdict.", "red")
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _document(self) -> dict[str, Any]:
+        """This session in pytest-benchmark's own form, with the block."""
+        host = self.config._benchmarksession  # type: ignore[attr-defined]  # the host offers no other way
+        document: dict[str, Any] = self.config.hook.pytest_benchmark_generate_json(
+            config=self.config,
+            benchmarks=host.benchmarks,
+            include_data=False,  # the block has the rounds
+            machine_info=host.get_machine_info(),
+            commit_info=self.config.hook.pytest_benchmark_generate_commit_info(config=self.config),
+        )
+        self.pytest_benchmark_update_json(output_json=document)
+        return document
+
+    def _keep_last_run(self) -> None:
+        from yolo_perf.verdict.baselines import write_document
+
+        cache = self.config.cache
+        assert cache is not None  # noqa: S101 - hasattr was asked before
+        try:
+            path = Path(cache.mkdir("yolo-perf")) / LAST_RUN
+            write_document(self._document(), path)
+        except OSError as error:
+            self._say(f"This run could not be kept: {error}.", "red")
+            return
+        if not self._complete:
+            kept = f"{len(self.measurements)} cases were measured and kept in {path}"
+            self._say(f"Interrupted: {kept}. No verdict; no baseline was touched.", "yellow")
+
+    def _decide(self, session: pytest.Session, path: Path, base: "Run") -> None:
+        from yolo_perf.report.tables import comparison_lines, tally
+        from yolo_perf.verdict.gate import Margins, compare_runs
+
+        margins = Margins(latency=self.settings.latency_margin, utilization=self.settings.utilization_margin)
+        self.comparisons = compare_runs(base, self.run, margins, expected=self._expected, absence=self._absence)
+        self._say(f"Compared with {_relative(path)}: {tally(self.comparisons)}.")
+        for verdict, line in comparison_lines(self.comparisons):
+            self._say(line, {"regressed": "red", "missing": "red", "improved": "green"}.get(verdict, "yellow"))
+        failing = [comparison for comparison in self.comparisons if comparison.fails]
+        undecided = all(c.verdict in ("incomparable", "new", "missing") for c in self.comparisons)
+        if undecided and not failing:
+            self._say("No case could be compared: that is no pass.", "red")
+        if failing or undecided:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._report(failing)
+
+    def _report(self, failing: "list[Comparison]") -> None:
+        """Failing verdicts as failed reports: the summary and JUnit show them like any other failure."""
+        by_case: dict[tuple[str, str], list[str]] = {}
+        for comparison in failing:
+            key = (comparison.nodeid.partition("::")[0], comparison.label)
+            by_case.setdefault(key, []).append(f"{comparison.verdict.upper()}: {comparison.reason}")
+        for (file, label), reasons in by_case.items():
+            report = pytest.TestReport(
+                nodeid=f"{file}::gate[{label}]",
+                location=(file, None, f"gate[{label}]"),
+                keywords={},
+                outcome="failed",
+                longrepr="\n".join(reasons),
+                when="call",
+            )
+            self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _save(self, session: pytest.Session) -> None:
+        """Promotion is explicit, and only of a whole session that passed."""
+        from yolo_perf.verdict.baselines import save_baseline
+
+        if not self._complete or session.exitstatus != pytest.ExitCode.OK:
+            self._say("Not saved as a baseline: the session did not pass as a whole.", "red")
+            return
+        try:
+            path = save_baseline(self._document(), self._baselines, self.bench.machine, self.commit.id)
+        except BaselineError as error:
+            self._say(str(error), "red")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        self._say(f"Saved as this machine's baseline: {_relative(path)}")
+
+    def _expected(self, measurement: "Measurement") -> bool:
+        """Whether this session was asked for a baseline's case."""
+        file = self.config.rootpath / measurement.nodeid.partition("::")[0]
+        arguments = [Path(self.config.invocation_params.dir / arg) for arg in self.config.args]
+        return (
+            measurement.case.size in self.settings.sizes
+            and measurement.case.backend in self.optimizations()
+            and measurement.nodeid not in self._deselected
+            and any(file.is_relative_to(argument) for argument in arguments if "::" not in str(argument))
+        )
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes log lines to pytest's terminal, past its capture."""
+
+    def __init__(self, config: pytest.Config):
+        super().__init__(logging.INFO)
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        if self._reporter is None:
+            return
+        pause = self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext()
+        with pause:
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"  {record.getMessage()}")
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Options first, then ini values, then defaults. Raises UsageError."""
+    threads, rounds = _text(config, "threads"), _text(config, "rounds")
+    data = _text(config, "data") or os.environ.get("YOLO_PERF_DATA", "")
+    return Settings(
+        sizes=parse.parse_sizes(_text(config, "sizes")),
+        optimizations=parse.parse_names(_text(config, "optimizations")),
+        batch=parse.parse_count(_text(config, "batch"), "The batch"),
+        threads=parse.parse_count(threads, "The number of threads") if threads else None,
+        image_size=parse.parse_image_size(_text(config, "image_size")),
+        data=Path(data) if data else None,
+        rounds=parse.parse_count(rounds, "The number of rounds") if rounds else None,
+        budget_s=parse.parse_positive(_text(config, "budget"), "The time budget in seconds"),
+        latency_margin=parse.parse_margin(_text(config, "latency_margin"), "The latency margin"),
+        utilization_margin=parse.parse_margin(_text(config, "utilization_margin"), "The utilisation margin"),
+        slow_down=parse.parse_slow_down(config.option.perf_slow_down),
+    )
+
+
+def _text(config: pytest.Config, name: str) -> str:
+    """A setting's text: the option where it was given, else the ini value."""
+    option = getattr(config.option, f"perf_{name}")
+    return str(option if option is not None else config.getini(f"perf_{name}"))
+
+
+def _relative(path: Path) -> Path:
+    """The path below the working directory, where it is there."""
+    with contextlib.suppress(ValueError):
+        return path.resolve().relative_to(Path.cwd())
+    return path

@@ -1,0 +1,87 @@
+"""What a session is asked to do: parsed and checked once, free of heavy imports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolo_perf.errors import UsageError
+from yolo_perf.yolov5.sizes import SIZES, check_image_size, check_size
+
+IMAGE_SIZE = 640
+BATCH = 4
+BUDGET_S = 3.0
+LATENCY_MARGIN = 0.35
+UTILIZATION_MARGIN = 0.35
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One session's settings. `threads` and `rounds` are None where the session is to choose them."""
+
+    sizes: tuple[str, ...] = tuple(SIZES)
+    optimizations: tuple[str, ...] = ()
+    batch: int = BATCH
+    threads: int | None = None
+    image_size: int = IMAGE_SIZE
+    data: Path | None = None
+    rounds: int | None = None
+    budget_s: float = BUDGET_S
+    latency_margin: float = LATENCY_MARGIN
+    utilization_margin: float = UTILIZATION_MARGIN
+    slow_down: tuple[tuple[str, float], ...] = ()  # case label -> factor, for drills
+
+
+def parse_sizes(text: str) -> tuple[str, ...]:
+    """ "n,s" to ("n", "s"), in the published order; all where the text is empty."""
+    chosen = {check_size(name) for name in parse_names(text)}
+    return tuple(size for size in SIZES if not chosen or size in chosen)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """A comma- or space-separated list without its blanks."""
+    return tuple(text.replace(",", " ").split())
+
+
+def parse_count(text: str, what: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= 100_000:
+        raise UsageError(f"{what} must be a whole number from 1 to 100000, got {text!r}.")
+    return value
+
+
+def parse_image_size(text: str) -> int:
+    """A positive multiple of 32."""
+    return check_image_size(parse_count(text, "The image size"))
+
+
+def parse_positive(text: str, what: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise UsageError(f"{what} must be a positive number, got {text!r}.")
+    return value
+
+
+def parse_margin(text: str, what: str) -> float:
+    """A margin in per cent ("35" or "35%") to a fraction."""
+    return parse_positive(text.strip().removesuffix("%").rstrip(), what) / 100
+
+
+def parse_slow_down(text: str) -> tuple[tuple[str, float], ...]:
+    """ "n-onnx=1.5,s-eager=2" to pairs of case label and factor."""
+    pairs = []
+    for item in parse_names(text):
+        label, separator, factor = item.partition("=")
+        if not separator:
+            raise UsageError(f"A slow-down reads CASE=FACTOR, as in n-onnx=1.5; got {item!r}.")
+        value = parse_positive(factor, "A slow-down's factor")
+        if value < 1:
+            raise UsageError(f"A slow-down's factor is at least 1, got {factor!r}.")
+        pairs.append((label, value))
+    return tuple(pairs)

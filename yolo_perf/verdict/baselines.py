@@ -1,0 +1,167 @@
+"""Saved runs: pytest-benchmark's own JSON with a `yolo_perf` block, in one folder a machine.
+
+    baselines/<machine>/NNNN_<commit>.json
+
+Files are hostile until parsed: the block is decoded into typed records or refused with one sentence.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from yolo_perf.errors import BaselineError
+from yolo_perf.machine.identity import describe, fingerprint, slug
+from yolo_perf.records import SCHEMA, Machine, Run
+
+BLOCK = "yolo_perf"
+MAX_BYTES = 1 << 28
+_NUMBER = re.compile(r"(\d{4,})_.*\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Versioned:
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    yolo_perf: _Versioned | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    yolo_perf: Run
+
+
+def read_run(path: Path) -> Run:
+    """The run that a file holds. Raises BaselineError naming the file and what is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
+    try:
+        head = msgspec.json.decode(content, type=_Head).yolo_perf
+        if head is None:
+            raise BaselineError(
+                f"{path} was not written by yolo-perf (it has no `{BLOCK}` block). "
+                "Record a baseline: pytest benchmarks/ --perf-save"
+            )
+        if head.schema > SCHEMA:
+            raise BaselineError(
+                f"{path} has schema {head.schema}, this yolo-perf reads up to {SCHEMA}. "
+                "Upgrade yolo-perf, or record a new baseline: pytest benchmarks/ --perf-save"
+            )
+        run = msgspec.json.decode(content, type=_File).yolo_perf
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise BaselineError(
+            f"{path} is damaged or not a saved run: {error}. Remove it, or restore it from git."
+        ) from error
+    unknown = {m.case.dtype for m in run.measurements} - set(run.peaks.flops_per_s)
+    if unknown:
+        raise BaselineError(f"{path} has cases of dtype {', '.join(sorted(unknown))} without such a peak.")
+    return run
+
+
+def block(run: Run) -> dict[str, Any]:
+    """The run as plain values, for pytest-benchmark's JSON."""
+    plain: dict[str, Any] = msgspec.to_builtins(run)
+    return plain
+
+
+def find_baseline(folder: Path, machine: Machine, number: str = "") -> Path | None:
+    """This machine's newest baseline, of those whose name starts as given; None where there is none."""
+    found = [path for _, path in _numbered(folder / slug(machine)) if path.name.startswith(number)]
+    return found[-1] if found else None
+
+
+def check_machine(run: Run, machine: Machine, path: Path) -> None:
+    """Raise BaselineError where the run is another machine's."""
+    if fingerprint(run.machine) != fingerprint(machine):
+        raise BaselineError(
+            f"{path} was recorded on another machine ({describe(run.machine)}, not {describe(machine)}). "
+            "Times of two machines cannot be compared. Record one here: pytest benchmarks/ --perf-save"
+        )
+
+
+def machines_in(folder: Path) -> tuple[str, ...]:
+    """Names of the machine folders that hold a baseline."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and any(_numbered(p))))
+
+
+def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine, commit: str | None) -> Path:
+    """Write a run's document as this machine's next baseline, whole or not at all; its path.
+
+    Two sessions that save at once get two numbers. Raises BaselineError where the folder cannot be written.
+    """
+    target = folder / slug(machine)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        scratch = _scratch(document, target)
+        try:
+            return _claim(scratch, target, (commit or "nocommit")[:12])
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise BaselineError(
+            f"Cannot save a baseline in {target}: {error.strerror or error}. Nothing was changed there."
+        ) from error
+
+
+def write_document(document: Mapping[str, Any], path: Path) -> None:
+    """Write a run's document to a path in one step, replacing what is there. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(document, path.parent)
+    try:
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _scratch(document: Mapping[str, Any], folder: Path) -> Path:
+    """The document in a temporary file of the same file system, flushed to disk."""
+    content = json.dumps(document, indent=1, default=str, allow_nan=False)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(content + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _claim(scratch: Path, target: Path, commit: str) -> Path:
+    """Give the scratch file the next free number. A hard link fails where the name is taken: no race."""
+    number = max((number for number, _ in _numbered(target)), default=0) + 1
+    while True:
+        path = target / f"{number:04d}_{commit}.json"
+        taken = any(found == number for found, _ in _numbered(target))
+        try:
+            if not taken:
+                os.link(scratch, path)
+                return path
+        except FileExistsError:
+            pass
+        number += 1
+
+
+def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The baselines of one machine's folder, oldest first."""
+    if not folder.is_dir():
+        return
+    matches = ((_NUMBER.fullmatch(path.name), path) for path in folder.iterdir())
+    yield from sorted((int(match[1]), path) for match, path in matches if match)
