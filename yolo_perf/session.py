@@ -297,7 +297,7 @@ class PerfSession:
             self._say("Not saved as a baseline: the session did not pass as a whole.", "red")
             return
         try:
-            path = save_baseline(self._document(), self._baselines, self.bench.machine, self.commit.id)
+            path = save_baseline(self._document(), self._baselines, self.bench.machine)
         except BaselineError as error:
             self._say(str(error), "red")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -94,9 +94,7 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
         width, height, _, planes_bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)  # negative where rows run from the top
     if compression in (0, 3) and pixels_at + (width * planes_bits + 31) // 32 * 4 * height > len(data):
-        raise BrokenPictureError(
-            f"the BMP file is cut off: {width} x {height} pixels take more than it holds"
-        )
+        raise BrokenPictureError(f"the BMP file is cut off: {width} x {height} pixels take more than it holds")
     return width, height
 
 

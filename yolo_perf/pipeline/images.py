@@ -125,9 +125,7 @@ def decode(data: bytes, label: str) -> NDArray[np.uint8]:
     finally:
         logging.setLogLevel(level)
     if picture is None:
-        raise DataError(
-            f"Cannot use {label}: its {header.format} data does not decode. Replace or remove it."
-        )
+        raise DataError(f"Cannot use {label}: its {header.format} data does not decode. Replace or remove it.")
     return picture
 
 

@@ -36,7 +36,7 @@ def _draw(height: int, width: int, bits: np.random.PCG64) -> NDArray[np.uint8]:
     canvas += detail
     for _ in range(12):
         _add_shape(canvas, bits)
-    canvas += (_bytes(bits, height * width).reshape(height, width, 1) >> 4) - 8
+    canvas += (_bytes(bits, height * width).reshape(height, width, 1) >> 3) - 16
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 

@@ -43,8 +43,8 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
             table.add_row(*_row(measurement, run), *_change(changes, measurement))
     lines = render(table, width=width, color=color).splitlines()
     first_row = len(lines) - table.row_count
-    for row, heading in reversed(headings.items()):
-        lines.insert(first_row + row, render(heading, width=width, color=color))
+    for row, shared in reversed(headings.items()):
+        lines.insert(first_row + row, render(shared, width=width, color=color))
     return "\n".join(lines)
 
 
@@ -187,5 +187,5 @@ def _roofs(peaks: Peaks) -> list[tuple[str, str]]:
     rows.append(("ridge point", f"{peaks.ridge_point():.1f} FLOP/B (fp32)"))
     if peaks.theoretical_flops_per_s:
         rows.append(("theoretical", f"{units.giga_rate(peaks.theoretical_flops_per_s)} GFLOP/s fp32"))
-    rows.append(("measured by", f"{peaks.method}, {peaks.threads} thread(s)"))
+    rows.append(("measured by", peaks.method))
     return rows

@@ -1,6 +1,6 @@
 """Saved runs: pytest-benchmark's own JSON with a `yolo_perf` block, in one folder a machine.
 
-    baselines/<machine>/NNNN_<commit>.json
+    baselines/<machine>/NNNN_baseline.json
 
 Files are hostile until parsed: the block is decoded into typed records or refused with one sentence.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import describe, fingerprint, slug
+from yolo_perf.machine.identity import slug
 from yolo_perf.records import SCHEMA, Machine, Run
 
 BLOCK = "yolo_perf"
@@ -83,15 +83,6 @@ def find_baseline(folder: Path, machine: Machine, number: str = "") -> Path | No
     return found[-1] if found else None
 
 
-def check_machine(run: Run, machine: Machine, path: Path) -> None:
-    """Raise BaselineError where the run is another machine's."""
-    if fingerprint(run.machine) != fingerprint(machine):
-        raise BaselineError(
-            f"{path} was recorded on another machine ({describe(run.machine)}, not {describe(machine)}). "
-            "Times of two machines cannot be compared. Record one here: pytest benchmarks/ --perf-save"
-        )
-
-
 def machines_in(folder: Path) -> tuple[str, ...]:
     """Names of the machine folders that hold a baseline."""
     if not folder.is_dir():
@@ -99,7 +90,7 @@ def machines_in(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and any(_numbered(p))))
 
 
-def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine, commit: str | None) -> Path:
+def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine) -> Path:
     """Write a run's document as this machine's next baseline, whole or not at all; its path.
 
     Two sessions that save at once get two numbers. Raises BaselineError where the folder cannot be written.
@@ -109,7 +100,7 @@ def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine, c
         target.mkdir(parents=True, exist_ok=True)
         scratch = _scratch(document, target)
         try:
-            return _claim(scratch, target, (commit or "nocommit")[:12])
+            return _claim(scratch, target)
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:
@@ -144,19 +135,17 @@ def _scratch(document: Mapping[str, Any], folder: Path) -> Path:
     return Path(name)
 
 
-def _claim(scratch: Path, target: Path, commit: str) -> Path:
+def _claim(scratch: Path, target: Path) -> Path:
     """Give the scratch file the next free number. A hard link fails where the name is taken: no race."""
-    number = max((number for number, _ in _numbered(target)), default=0) + 1
+    number = max((number for number, _ in _numbered(target)), default=0)
     while True:
-        path = target / f"{number:04d}_{commit}.json"
-        taken = any(found == number for found, _ in _numbered(target))
-        try:
-            if not taken:
-                os.link(scratch, path)
-                return path
-        except FileExistsError:
-            pass
         number += 1
+        path = target / f"{number:04d}_baseline.json"
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            continue
+        return path
 
 
 def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.machine.identity import describe, fingerprint
 from yolo_perf.records import Case, Comparison, Measurement, Metric, Run, Verdict
 from yolo_perf.units import signed_percent
 
@@ -39,6 +40,9 @@ def compare_runs(
     `expected` says whether a baseline's case ought to have been measured; `absence` gives a reason by node
     id where one is known ("skipped: ...").
     """
+    if fingerprint(base.machine) != fingerprint(head.machine):
+        unlike = f"another machine: {describe(base.machine)} -> {describe(head.machine)}"
+        return tuple(_note(measurement, "incomparable", unlike) for measurement in head.measurements)
     old = {measurement.case.id: measurement for measurement in base.measurements}
     comparisons: list[Comparison] = []
     matched: set[str] = set()

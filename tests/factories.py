@@ -1,0 +1,76 @@
+"""Records for tests, small and by hand."""
+
+from typing import Any
+
+from yolo_perf.records import Case, Commit, Machine, Measurement, Parity, Peaks, Run, Weights, Work
+
+NODEID = "benchmarks/test_inference.py::test_inference[{}]"
+
+
+def machine(**changes: Any) -> Machine:
+    values: dict[str, Any] = {
+        "cpu_model": "AMD EPYC",
+        "vendor": "AuthenticAMD",
+        "architecture": "x86_64",
+        "family": 25,
+        "model": 1,
+        "stepping": 1,
+        "isa": ("avx", "avx2", "fma"),
+        "sockets": 1,
+        "physical_cores": 2,
+        "logical_cores": 2,
+        "usable_cores": 2,
+        "clock_hz_min": None,
+        "clock_hz_max": None,
+        "clock_hz_reported": 2.4e9,
+        "memory_bytes": 24 * 2**30,
+        "caches": {"L1d": 32768},
+        "governor": None,
+        "hypervisor": None,
+        "os": "Linux 6",
+        "python": "3.11.7",
+        "libraries": {"torch": "2.13.0"},
+    }
+    return Machine(**{**values, **changes})
+
+
+def peaks() -> Peaks:
+    return Peaks(
+        flops_per_s={"fp32": 200e9, "int8": 400e9}, bytes_per_s=40e9, threads=2, method="by hand"
+    )
+
+
+def measurement(
+    rounds: tuple[float, ...] = (0.04,), *, size: str = "n", backend: str = "eager", **changes: Any
+) -> Measurement:
+    case: dict[str, Any] = {
+        "size": size,
+        "backend": backend,
+        "batch": 1,
+        "image_size": 640,
+        "threads": 2,
+        "dtype": "fp32",
+    }
+    case.update({key: changes.pop(key) for key in list(changes) if key in case})
+    values: dict[str, Any] = {
+        "case": Case(**case),
+        "nodeid": NODEID.format(f"{size}-{backend}"),
+        "weights": Weights(source="seeded", digest="0" * 64, parameters=1_867_405, classes=80),
+        "work": Work(macs=2_000_000_000, other_flops=0, weight_bytes=7_469_620, activation_bytes=200_000_000),
+        "round_seconds": rounds,
+        "warmup_rounds": 1,
+        "parity": Parity(sqnr_db=200.0, box_agreement=1.0, images=2),
+        "peak_rss_bytes": 500_000_000,
+    }
+    return Measurement(**{**values, **changes})
+
+
+def run(*measurements: Measurement, **changes: Any) -> Run:
+    values: dict[str, Any] = {
+        "created": "2026-01-01T00:00:00+00:00",
+        "machine": machine(),
+        "peaks": peaks(),
+        "commit": Commit(id="abc1234", branch="main"),
+        "measurements": measurements,
+    }
+    return Run(**{**values, **changes})

@@ -1,0 +1,302 @@
+"""The plugin end to end, in pytest sessions of its own: a tiny image, a fake timer, known roofs."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.factories import peaks
+from yolo_perf.backends.registry import Backend, backends
+from yolo_perf.errors import BackendUnavailable
+from yolo_perf.records import Peaks
+from yolo_perf.verdict.baselines import read_run
+
+TEST = """
+def test_inference(size, optimization, measure_inference):
+    measure_inference(size, optimization)
+"""
+CLOCK = """
+import itertools, os
+_calls = itertools.count()
+def tick():
+    '''Every round takes STEP seconds.'''
+    return next(_calls) * float(os.environ.get("STEP", "1"))
+"""
+
+
+class Project:
+    """A project with benchmarks, run in this process."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+        self.pytester, self.monkeypatch = pytester, monkeypatch
+        self.peaks = peaks()
+        folder = pytester.mkdir("benchmarks")
+        (folder / "test_inference.py").write_text(TEST)
+        pytester.makepyfile(fake_clock=CLOCK)
+        pytester.makeini("[pytest]\nperf_sizes = n\nperf_optimizations = eager batched\nperf_image_size = 64\n")
+        pytester.syspathinsert()
+        monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", self._measure_peaks)
+        monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
+
+    def _measure_peaks(self, *_: object) -> Peaks:
+        return self.peaks
+
+    def run(self, *options: str, step: float = 1.0) -> pytest.RunResult:
+        self.monkeypatch.setenv("STEP", str(step))
+        return self.pytester.runpytest_inprocess(
+            "benchmarks/",
+            "--perf-rounds=3",
+            "--benchmark-timer=fake_clock.tick",
+            "-p",
+            "no:randomly",
+            *options,
+        )
+
+    @property
+    def baselines(self) -> list[Path]:
+        return sorted(self.pytester.path.glob("baselines/*/*.json"))
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, monkeypatch)
+
+
+def test_a_session_ends_with_a_table_and_figures(project: Project) -> None:
+    result = project.run("--benchmark-json=out.json", step=0.5)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "*optimisation*ms/image*FPS*GFLOP/s*util %*bound",
+            "yolov5n  1.87 M params  7.12 MiB  0.02 GMAC  weights seeded",
+            "*eager*500.00*2.0*",
+            "*batched x4*125.00*8.0*",
+        ]
+    )
+    saved = json.loads((project.pytester.path / "out.json").read_text())
+    info = saved["benchmarks"][1]["extra_info"]
+    assert info["latency_s"] == 0.125
+    assert info["images_per_s"] == 8
+    assert info["batch"] == 4
+    assert info["utilization"] == pytest.approx(info["flops"] / 0.125 / 200e9)
+    assert info["parity_sqnr_db"] > 60
+    assert saved["yolo_perf"]["schema"] == 1
+    run = read_run(project.pytester.path / "out.json")
+    assert [m.round_seconds for m in run.measurements] == [(0.5,) * 3] * 2
+
+
+def test_compare_finds_what_was_saved_and_nothing_changed(project: Project) -> None:
+    assert project.run("--perf-save").ret == pytest.ExitCode.OK
+    assert len(project.baselines) == 1
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*eager*+0.0 %", "Compared with baselines/*/0001_baseline.json: 2 unchanged."])
+    assert len(project.baselines) == 1
+
+
+def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> None:
+    project.run("--perf-save")
+    result = project.run("--benchmark-compare", "--junitxml=junit.xml", "--perf-save", step=2.0)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*eager*+100.0 %",
+            "Compared with *: 2 regressed.",
+            "REGRESSED n-eager: latency +100.0 %, beyond the margin of +35.0 %",
+            "REGRESSED n-eager: utilization -50.0 %, beyond the margin of -25.9 %",
+            "Not saved as a baseline*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["FAILED benchmarks/test_inference.py::gate[[]n-eager] - REGRESSED: latency*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert len(project.baselines) == 1
+    suite = ElementTree.parse(project.pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    assert suite.get("failures") == "2"
+
+
+def test_an_improvement_passes(project: Project) -> None:
+    project.run("--perf-save")
+    result = project.run("--benchmark-compare", step=0.5)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*: 2 improved.", "IMPROVED n-eager: latency -50.0 %*"])
+
+
+def test_utilisation_alone_can_regress(project: Project) -> None:
+    project.run("--perf-save")
+    project.peaks = replace(project.peaks, flops_per_s={"fp32": 400e9, "int8": 800e9})
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["REGRESSED n-eager: utilization -50.0 %*"])
+    result.stdout.no_fnmatch_line("REGRESSED *: latency*")
+
+
+def test_margins_can_be_set(project: Project) -> None:
+    project.run("--perf-save")
+    options = ("--perf-latency-margin=150", "--perf-utilization-margin=150%")
+    assert project.run("--benchmark-compare", *options, step=2.0).ret == pytest.ExitCode.OK
+
+
+def test_a_drill_slows_one_case_and_is_never_saved(project: Project) -> None:
+    result = project.run("--perf-slow-down=n-eager=2", "--perf-save")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a drill never becomes a baseline*"])
+    result = project.run("--perf-slow-down=x-eager=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*'x-eager', which is not measured here*"])
+    assert project.run("--perf-slow-down=n-eager=1.5").ret == pytest.ExitCode.OK
+
+
+def test_no_baseline_is_no_pass(project: Project) -> None:
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*No baseline for this machine (*). Record one: pytest benchmarks/ --perf-save*"])
+
+
+def unavailable(self: Backend) -> None:
+    if self.name == "batched":
+        raise BackendUnavailable("batched needs luck. pip install luck")
+
+
+def test_a_missing_case_fails_with_its_reason(project: Project) -> None:
+    project.run("--perf-save")
+    project.monkeypatch.setattr(Backend, "check_available", unavailable)
+    result = project.run("--benchmark-compare", "-rs")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["MISSING n-batched: skipped: batched needs luck. pip install luck"])
+    assert project.run("-rs").ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("options", [("--perf-optimizations=eager",), ("-k", "eager")])
+def test_a_case_left_out_on_purpose_is_not_missing(project: Project, options: tuple[str, ...]) -> None:
+    project.run("--perf-save")
+    result = project.run("--benchmark-compare", *options)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["Compared with *: 1 unchanged."])
+
+
+def test_a_new_case_is_said(project: Project) -> None:
+    project.run("--perf-save", "--perf-optimizations=eager")
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*batched x4*new", "*: 1 new, 1 unchanged.", "NEW n-batched: not in the baseline"])
+
+
+def test_other_settings_are_incomparable_and_no_pass(project: Project) -> None:
+    project.run("--perf-save")
+    result = project.run("--benchmark-compare", "--perf-image-size=96")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["INCOMPARABLE n-eager: image_size 64 -> 96*", "No case could be compared*"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[[[[", '{"yolo_perf": {"schema": 99}}', '{"benchmarks": []}'])
+def test_a_damaged_baseline_is_named_before_anything_is_measured(project: Project, content: str) -> None:
+    project.run("--perf-save")
+    project.baselines[0].write_text(content)
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *0001_baseline.json*"])
+
+
+def test_a_baseline_can_be_named(project: Project) -> None:
+    project.run("--perf-save")
+    project.run("--perf-save", step=9.0)
+    assert project.run("--benchmark-compare=0001").ret == pytest.ExitCode.OK
+    path = project.baselines[1].relative_to(project.pytester.path)
+    result = project.run(f"--benchmark-compare={path}")
+    result.stdout.fnmatch_lines(["Compared with *0002_baseline.json: 2 improved."])
+    result = project.run("--benchmark-compare=a/b/c/none.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*No such saved run: a/b/c/none.json*"])
+    assert project.run("--benchmark-compare=0009").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--perf-sizes=n,q", "Unknown model size 'q'. Choose from: n, s, m, l, x."),
+        ("--perf-optimizations=warp", "Unknown optimisation 'warp'. Choose from: eager,*"),
+        ("--perf-batch=0", "The batch must be a whole number from 1 to 100000, got '0'."),
+        ("--perf-batch=two", "The batch must be a whole number*"),
+        ("--perf-threads=-1", "The number of threads must be*"),
+        ("--perf-rounds=0", "The number of rounds must be*"),
+        ("--perf-image-size=641", "Image size 641 is not a positive multiple of 32; try 640."),
+        ("--perf-budget=0", "The time budget in seconds must be a positive number*"),
+        ("--perf-budget=nan", "The time budget in seconds must be a positive number*"),
+        ("--perf-latency-margin=-3", "The latency margin must be a positive number*"),
+        ("--perf-slow-down=n-eager", "A slow-down reads CASE=FACTOR*"),
+        ("--perf-slow-down=n-eager=0.5", "A slow-down's factor is at least 1*"),
+        ("--perf-data=nowhere", "No such data folder: nowhere*"),
+    ],
+)
+def test_wrong_options_are_one_message(project: Project, option: str, message: str) -> None:
+    result = project.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_an_output_that_differs_is_not_timed(project: Project) -> None:
+    wrong = backends()["batched"]
+    project.monkeypatch.setitem(backends(), "batched", replace(wrong, min_sqnr_db=999.0))
+    result = project.run("--benchmark-json=out.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*n-batched does not agree with eager, so it is not timed: SQNR * dB (at least 999)*"])
+    run = read_run(project.pytester.path / "out.json")
+    assert [m.case.label for m in run.measurements] == ["n-eager"]
+
+
+def test_ctrl_c_keeps_what_was_measured(project: Project) -> None:
+    (project.pytester.path / "benchmarks" / "test_inference.py").write_text(
+        TEST + "    if optimization == 'eager':\n        return\n    raise KeyboardInterrupt\n"
+    )
+    project.monkeypatch.setattr(Backend, "check_available", unavailable)
+    (project.pytester.path / "benchmarks" / "test_inference.py").write_text(
+        "def test_inference(size, optimization, measure_inference):\n"
+        "    if optimization == 'batched':\n        raise KeyboardInterrupt\n"
+        "    measure_inference(size, optimization)\n"
+    )
+    result = project.run("--perf-save")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["Interrupted: 1 cases were measured and kept in *last-run.json. No verdict*"])
+    (kept,) = project.pytester.path.glob(".pytest_cache/**/last-run.json")
+    run = read_run(kept)
+    assert not run.complete
+    assert [m.case.label for m in run.measurements] == ["n-eager"]
+    assert not project.baselines
+
+
+def test_disabled_benchmarks_run_untimed(project: Project) -> None:
+    result = project.run("--benchmark-disable")
+    assert result.ret == pytest.ExitCode.OK
+    assert project.run("--benchmark-disable", "--perf-save").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_collect_only_measures_nothing(project: Project) -> None:
+    result = project.run("--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*test_inference[[]n-eager]", "*test_inference[[]n-batched]"])
+
+
+def test_a_session_without_benchmarks_loads_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+        def test_modules():
+            heavy = {"torch", "onnxruntime", "onnx", "cv2", "llvmlite", "numpy", "rich", "msgspec", "cpuinfo"}
+            assert not heavy & set(sys.modules)
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*yolo-perf*---*")
+
+
+def test_help_of_the_command_line_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from yolo_perf.cli import cli; cli(['--help'], standalone_mode=False); "
+        "sys.exit(bool({'torch', 'numpy', 'rich', 'onnxruntime', 'cv2', 'msgspec', 'pytest'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
