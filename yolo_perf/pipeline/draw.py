@@ -1,7 +1,6 @@
-"""Detections drawn onto their picture."""
+"""Detections drawn on a picture."""
 
 import colorsys
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,50 +8,33 @@ from numpy.typing import NDArray
 from yolo_perf.pipeline.boxes import Detections
 
 
-def draw(image: NDArray[np.uint8], detections: Detections, names: Sequence[str]) -> NDArray[np.uint8]:
-    """A copy of a (height, width, 3) BGR picture with boxes, class names and scores on it.
+def draw(image: NDArray[np.uint8], found: Detections, names: tuple[str, ...] = ()) -> NDArray[np.uint8]:
+    """A copy of a (height, width, 3) BGR picture with boxes, class names and confidences.
 
-    Lines and text grow with the picture. A class that `names` lacks is labelled "class 83".
+    A class without a name is shown by its number. The likeliest box is drawn last, on top.
     """
+    import cv2
+
     canvas = image.copy()
-    line = max(1, round(max(image.shape[:2]) / 400))
-    # The best box comes first and is drawn last, so that its label is the one left readable.
-    for box, score, label in zip(
-        detections.boxes[::-1], detections.scores[::-1], detections.classes[::-1], strict=True
-    ):
-        name = names[label] if 0 <= label < len(names) else f"class {label}"
-        left, top, right, bottom = (round(float(edge)) for edge in box)
-        _draw_box(canvas, (left, top, right, bottom), f"{name} {score:.2f}", class_colour(int(label)), line)
+    line = max(1, round(sum(image.shape[:2]) / 640))
+    scale = line / 3.5
+    for box, score, label in reversed(list(zip(found.boxes, found.scores, found.classes, strict=True))):
+        x1, y1, x2, y2 = (round(float(side)) for side in box)
+        color, ink = _colors(int(label))
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, line, cv2.LINE_AA)
+        name = names[label] if label < len(names) else str(label)
+        text = f"{name} {score:.2f}"
+        (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, line)
+        # Above the box where there is room, else inside; never past the right border.
+        top = y1 - height - below if y1 - height - below >= 0 else y1
+        left = max(0, min(x1, image.shape[1] - width))
+        cv2.rectangle(canvas, (left, top), (left + width, top + height + below), color, cv2.FILLED)
+        cv2.putText(canvas, text, (left, top + height), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, line, cv2.LINE_AA)
     return canvas
 
 
-def class_colour(label: int) -> tuple[int, int, int]:
-    """BGR colour of a class, the same in every picture; neighbouring classes lie far apart in hue."""
-    hue = label * 0.618033988749895 % 1  # the golden ratio spreads any number of hues evenly
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95 - 0.2 * (label % 2))
-    return round(blue * 255), round(green * 255), round(red * 255)
-
-
-def _draw_box(
-    canvas: NDArray[np.uint8],
-    box: tuple[int, int, int, int],
-    text: str,
-    colour: tuple[int, int, int],
-    line: int,
-) -> None:
-    import cv2
-
-    height, width = canvas.shape[:2]
-    left, top, right, bottom = box
-    cv2.rectangle(canvas, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
-    scale, weight = 0.25 + line * 0.15, max(1, line - 1)
-    (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, weight)
-    label_width, label_height = text_width + 4, text_height + below + 4
-    # Above the box where there is room, else inside its upper edge; never beyond the right edge.
-    x = max(0, min(left, width - label_width))
-    y = top - label_height if top >= label_height else min(top, max(0, height - label_height))
-    cv2.rectangle(canvas, (x, y), (x + label_width, y + label_height), colour, cv2.FILLED)
-    blue, green, red = colour
-    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else (255, 255, 255)
-    at = (x + 2, y + 2 + text_height)
-    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, weight, cv2.LINE_AA)
+def _colors(label: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """A class's own BGR colour, steps of the golden angle apart, and an ink that reads on it."""
+    red, green, blue = colorsys.hsv_to_rgb(label * 0.381966 % 1, 0.85, 0.95)
+    ink = (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else (255, 255, 255)
+    return (round(255 * blue), round(255 * green), round(255 * red)), ink

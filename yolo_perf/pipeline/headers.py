@@ -32,14 +32,13 @@ def read_header(data: bytes) -> Header:
     """
     if not data:
         raise BrokenPictureError("the file is empty")
-    for name, matches, read_size in _FORMATS:
-        if matches(data):
-            break
-    else:
+    known = next(((name, read_size) for name, matches, read_size in _FORMATS if matches(data)), None)
+    if known is None:
         raise BrokenPictureError("its content is no JPEG, PNG, BMP, WebP or TIFF picture")
+    name, read_size = known
     try:
         width, height = read_size(data)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise BrokenPictureError(f"the {name} file is cut off in its header") from error
     if width <= 0 or height <= 0:
         raise BrokenPictureError(f"its {name} header gives a size of {width} x {height} pixels")

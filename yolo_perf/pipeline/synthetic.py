@@ -76,5 +76,5 @@ def _enlarge(grid: NDArray[np.int32], length: int) -> NDArray[np.int32]:
 
 def _bytes(bits: np.random.PCG64, count: int) -> NDArray[np.int32]:
     """`count` uniform integers of 0..255."""
-    raw = bits.random_raw((count + 7) // 8)
+    raw: NDArray[np.uint64] = bits.random_raw((count + 7) // 8)
     return raw.astype("<u8").view(np.uint8)[:count].astype(np.int32)
