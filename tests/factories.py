@@ -35,9 +35,7 @@ def machine(**changes: Any) -> Machine:
 
 
 def peaks() -> Peaks:
-    return Peaks(
-        flops_per_s={"fp32": 200e9, "int8": 400e9}, bytes_per_s=40e9, threads=2, method="by hand"
-    )
+    return Peaks(flops_per_s={"fp32": 200e9, "int8": 400e9}, bytes_per_s=40e9, threads=2, method="by hand")
 
 
 def measurement(

@@ -30,7 +30,9 @@ def imported(path: Path) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            found.update([node.module] if node.module != "yolo_perf" else [f"yolo_perf.{a.name}" for a in node.names])
+            found.update(
+                [node.module] if node.module != "yolo_perf" else [f"yolo_perf.{a.name}" for a in node.names]
+            )
     return {name.split(".")[1] for name in found if name.startswith("yolo_perf.")}
 
 

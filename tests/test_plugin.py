@@ -7,8 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2  # noqa: F401
+import fvcore.nn  # noqa: F401
 import pytest
+import torch  # noqa: F401
+from rich import console  # noqa: F401
 
+# Sessions in this process forget what they imported, which extension modules do not survive: import it first.
+import yolo_perf.analysis.bench
+import yolo_perf.analysis.work
+import yolo_perf.report.tables
+import yolo_perf.yolov5.seeded  # noqa: F401
 from tests.factories import peaks
 from yolo_perf.backends.registry import Backend, backends
 from yolo_perf.errors import BackendUnavailable
@@ -114,7 +123,7 @@ def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> Non
     result.stdout.fnmatch_lines(["FAILED benchmarks/test_inference.py::gate[[]n-eager] - REGRESSED: latency*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert len(project.baselines) == 1
-    suite = ElementTree.parse(project.pytester.path / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    suite = ElementTree.parse(project.pytester.path / "junit.xml").getroot()[0]
     assert suite.get("failures") == "2"
 
 
@@ -182,7 +191,9 @@ def test_a_new_case_is_said(project: Project) -> None:
     project.run("--perf-save", "--perf-optimizations=eager")
     result = project.run("--benchmark-compare")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*batched x4*new", "*: 1 new, 1 unchanged.", "NEW n-batched: not in the baseline"])
+    result.stdout.fnmatch_lines(
+        ["*batched x4*new", "*: 1 new, 1 unchanged.", "NEW n-batched: not in the baseline"]
+    )
 
 
 def test_other_settings_are_incomparable_and_no_pass(project: Project) -> None:
@@ -243,7 +254,9 @@ def test_an_output_that_differs_is_not_timed(project: Project) -> None:
     project.monkeypatch.setitem(backends(), "batched", replace(wrong, min_sqnr_db=999.0))
     result = project.run("--benchmark-json=out.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*n-batched does not agree with eager, so it is not timed: SQNR * dB (at least 999)*"])
+    result.stdout.fnmatch_lines(
+        ["*n-batched does not agree with eager, so it is not timed: SQNR * dB (at least 999)*"]
+    )
     run = read_run(project.pytester.path / "out.json")
     assert [m.case.label for m in run.measurements] == ["n-eager"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from yolo_perf.pipeline.letterbox import letterbox
 
 from yolo_perf.pipeline.images import open_dataset
+from yolo_perf.pipeline.letterbox import letterbox
 from yolo_perf.yolov5 import seeded
 from yolo_perf.yolov5.blocks import Conv
 from yolo_perf.yolov5.model import LAYERS, YoloV5, build

@@ -37,7 +37,9 @@ def machine_command(as_json: bool) -> None:
     peaks = measure_peaks(machine)
     if as_json:
         document = {**msgspec.to_builtins(machine), "fingerprint": fingerprint(machine)}
-        _print_json({"machine": document, "peaks": {**msgspec.to_builtins(peaks), "ridge_point": peaks.ridge_point()}})
+        _print_json(
+            {"machine": document, "peaks": {**msgspec.to_builtins(peaks), "ridge_point": peaks.ridge_point()}}
+        )
         return
     from yolo_perf.report import tables
 
@@ -46,7 +48,9 @@ def machine_command(as_json: bool) -> None:
 
 @cli.command("models")
 @click.option("--sizes", default="", metavar="N,S,...", help="Model sizes [all].")
-@click.option("--image-size", default=str(parse.IMAGE_SIZE), show_default=True, help="Side of the input in pixels.")
+@click.option(
+    "--image-size", default=str(parse.IMAGE_SIZE), show_default=True, help="Side of the input in pixels."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def models_command(sizes: str, image_size: str, as_json: bool) -> None:
     """Show what each model has to compute and to move, beside this machine's ridge point."""
@@ -86,7 +90,9 @@ def models_command(sizes: str, image_size: str, as_json: bool) -> None:
 @click.option("--size", default="n", show_default=True, help="Model size.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the pictures.")
 @click.option("--data", type=click.Path(path_type=Path), envvar="YOLO_PERF_DATA", help="Folder with weights.")
-@click.option("--image-size", default=str(parse.IMAGE_SIZE), show_default=True, help="Side of the input in pixels.")
+@click.option(
+    "--image-size", default=str(parse.IMAGE_SIZE), show_default=True, help="Side of the input in pixels."
+)
 def detect_command(images: tuple[Path, ...], size: str, out: Path, data: Path | None, image_size: str) -> None:
     """Draw what a model finds on IMAGES, into the folder OUT."""
     (size,) = parse.parse_sizes(size)

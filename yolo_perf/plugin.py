@@ -65,7 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Sizes x optimisations for every test that measures an inference, all optimisations of a size together."""
     if FIXTURE in metafunc.fixturenames and {"size", "optimization"} <= set(metafunc.fixturenames):
         state = _state(metafunc.config)
-        pairs = [(size, name) for size in state.settings.sizes for name in state.optimizations()]
+        pairs = [(size, name) for size in state.settings.sizes for name in state.optimizations]
         metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
 
 
@@ -88,9 +88,10 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
         try:
             measurement = state.bench.measure(size, backend, nodeid, time_rounds)
         except BackendUnavailable as error:
-            pytest.skip(str(error))
+            raise pytest.skip.Exception(str(error)) from None
         except YoloPerfError as error:
-            pytest.fail(str(error), pytrace=False)
+            benchmark._mode = "failed before timing"  # else the host warns of an unused fixture on top
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         if measurement.round_seconds:
             benchmark.extra_info.update(state.record(measurement))
         return measurement

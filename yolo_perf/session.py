@@ -32,6 +32,7 @@ class PerfSession:
     def __init__(self, config: pytest.Config):
         self.config = config
         self.settings = read_settings(config)
+        self.optimizations = self._optimizations()
         self.measurements: list[Measurement] = []
         self.comparisons: tuple[Comparison, ...] = ()
         self._active = False
@@ -52,7 +53,7 @@ class PerfSession:
 
         return Bench(self.settings)
 
-    def optimizations(self) -> tuple[str, ...]:
+    def _optimizations(self) -> tuple[str, ...]:
         """Names of the chosen optimisations in order."""
         from yolo_perf.backends.registry import choose
 
@@ -132,7 +133,11 @@ class PerfSession:
             raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
             raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
-        labels = {f"{size}-{name}" for size in self.settings.sizes for name in self.optimizations()}
+        try:
+            len(self.bench.dataset)
+        except YoloPerfError as error:
+            raise pytest.UsageError(str(error)) from error
+        labels = {f"{size}-{name}" for size in self.settings.sizes for name in self.optimizations}
         for label, _ in self.settings.slow_down:
             if label not in labels:
                 raise pytest.UsageError(f"--perf-slow-down names {label!r}, which is not measured here.")
@@ -310,7 +315,7 @@ class PerfSession:
         arguments = [Path(self.config.invocation_params.dir / arg) for arg in self.config.args]
         return (
             measurement.case.size in self.settings.sizes
-            and measurement.case.backend in self.optimizations()
+            and measurement.case.backend in self.optimizations
             and measurement.nodeid not in self._deselected
             and any(file.is_relative_to(argument) for argument in arguments if "::" not in str(argument))
         )

@@ -23,7 +23,7 @@ def test_macs_reproduce_the_published_table(size: str) -> None:
 
 @pytest.mark.parametrize("size", MACS)
 def test_the_two_counters_are_reconciled(size: str) -> None:
-    """torch counts convolutions alone, two a multiply-accumulate."""
+    """Torch counts convolutions alone, two a multiply-accumulate."""
     model = build(size, device="meta", fused=True)
     with FlopCounterMode(display=False) as counter, torch.inference_mode(False), torch.no_grad():
         model(torch.empty(1, 3, 640, 640, device="meta"))

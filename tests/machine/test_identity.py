@@ -38,12 +38,8 @@ REPORTED = {
 }
 
 
-def read(
-    root: Path, affinity: frozenset[int] | None = None, reported: dict[str, object] | None = None
-) -> Machine:
-    return read_machine(
-        REPORTED if reported is None else reported, affinity=affinity, libraries={}, root=root
-    )
+def read(root: Path, affinity: frozenset[int] | None = None, reported: dict[str, object] | None = None) -> Machine:
+    return read_machine(REPORTED if reported is None else reported, affinity=affinity, libraries={}, root=root)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +122,7 @@ def test_arm_without_a_brand(tree: Tree) -> None:
     assert (machine.vendor, machine.model, machine.stepping) == ("implementer 0x41", 0xD40, 1)
 
 
-def test_arm_has_its_vectors_where_nothing_lists_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arm_has_its_vectors_where_nothing_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS."""
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     machine = read(tmp_path, reported={"brand_raw": "Apple M1"})

@@ -204,9 +204,7 @@ def test_a_machine_without_avx_gets_the_portable_kernel(machine: Machine) -> Non
 
 
 @pytest.mark.usefixtures("small")
-def test_a_claim_that_llvm_does_not_share_is_not_run(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_claim_that_llvm_does_not_share_is_not_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instruction that the CPU lacks would end this process."""
     here = this_one(machine)
     monkeypatch.setattr(peaks, "host_isa", lambda: tuple({"sse4_2", "asimd"} & set(here.isa)))

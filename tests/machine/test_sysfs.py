@@ -169,9 +169,7 @@ def test_hypervisor_product(tree: Tree) -> None:
 
 
 def test_arm_ids(tree: Tree) -> None:
-    text = (
-        "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\nCPU revision\t: 1\n\nCPU part\t: 0xd0c"
-    )
+    text = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\nCPU revision\t: 1\n\nCPU part\t: 0xd0c"
     assert sysfs.arm_ids(tree({"proc/cpuinfo": text})) == {
         "CPU implementer": 0x41,
         "CPU part": 0xD40,

@@ -44,9 +44,7 @@ def test_the_newest_of_this_machine_is_found(tmp_path: Path) -> None:
 
 
 def test_sessions_that_save_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
-    threads = [
-        threading.Thread(target=save_baseline, args=(document(), tmp_path, machine())) for i in range(8)
-    ]
+    threads = [threading.Thread(target=save_baseline, args=(document(), tmp_path, machine())) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

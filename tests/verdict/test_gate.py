@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,13 @@ def verdicts(base: Run, head: Run, margins: Margins = MARGINS) -> dict[str, str]
 
 @pytest.mark.parametrize(
     ("seconds", "verdict"),
-    [(0.04, "unchanged"), (0.0519, "unchanged"), (0.0521, "regressed"), (0.0308, "unchanged"), (0.0307, "improved")],
+    [
+        (0.04, "unchanged"),
+        (0.0519, "unchanged"),
+        (0.0521, "regressed"),
+        (0.0308, "unchanged"),
+        (0.0307, "improved"),
+    ],
 )
 def test_a_plain_margin_on_latency(seconds: float, verdict: str) -> None:
     found = verdicts(run(measurement((0.04,))), run(measurement((seconds,))))
@@ -82,10 +89,13 @@ def test_the_reason_of_an_absence_is_told() -> None:
         ({"batch": 8}, "batch 1 -> 8"),
         ({"image_size": 320}, "image_size 640 -> 320"),
         ({"dtype": "int8"}, "dtype fp32 -> int8"),
-        ({"weights": replace(measurement().weights, digest="1" * 64)}, "weights seeded 00000000 -> seeded 11111111"),
+        (
+            {"weights": replace(measurement().weights, digest="1" * 64)},
+            "weights seeded 00000000 -> seeded 11111111",
+        ),
     ],
 )
-def test_unlike_cases_are_refused_by_name(changes: dict[str, object], names: str) -> None:
+def test_unlike_cases_are_refused_by_name(changes: dict[str, Any], names: str) -> None:
     (found,) = compare_runs(run(measurement()), run(measurement(**changes)), MARGINS)
     assert (found.verdict, found.reason, found.fails) == ("incomparable", names, False)
 
@@ -123,7 +133,9 @@ def test_swapping_the_sides_inverts_the_verdict(one: tuple[float, ...], other: t
 
 
 @given(seconds, seconds, st.sampled_from([0.5, 2.0, 8.0]))
-def test_scaling_both_sides_leaves_the_verdict(one: tuple[float, ...], other: tuple[float, ...], by: float) -> None:
+def test_scaling_both_sides_leaves_the_verdict(
+    one: tuple[float, ...], other: tuple[float, ...], by: float
+) -> None:
     """By powers of two, which change no digit of a ratio."""
     plain = by_metric(compare_runs(run(measurement(one)), run(measurement(other)), MARGINS))
     scaled_one, scaled_other = (tuple(s * by for s in rounds) for rounds in (one, other))

@@ -205,9 +205,7 @@ def test_a_module_graph(graph: Model, tmp_path: Path, monkeypatch: pytest.Monkey
     assert guess_classes(read.state) == 2
 
 
-def test_the_moving_average_is_preferred(
-    graph: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_moving_average_is_preferred(graph: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     average = Model()
     path = saved_graph({"model": graph, "ema": average}, tmp_path / "ema.pt", monkeypatch)
     assert read_checkpoint(path).digest == digest_state(average.state_dict())
@@ -402,9 +400,7 @@ def test_geometry_is_checked(tmp_path: Path, tensor: bytes, words: str) -> None:
 
 def test_many_views_of_one_storage(tmp_path: Path) -> None:
     tensor = tensor_opcodes(size=(4096,), stride=(1,), numel=4096)
-    body = (
-        b"}(" + text("w") + tensor + b"q\x00" + b"".join(text(f"{i}") + b"h\x00" for i in range(500)) + b"u"
-    )
+    body = b"}(" + text("w") + tensor + b"q\x00" + b"".join(text(f"{i}") + b"h\x00" for i in range(500)) + b"u"
     assert "far larger" in message(handmade(body, tmp_path / "many.pt", bytes(4 * 4096)))
 
 

@@ -43,8 +43,9 @@ def test_fusing_leaves_the_output() -> None:
     fill_seeded(model)
     # A batch norm that does something, so that folding it wrongly would show.
     with torch.inference_mode():
-        model.model[0].bn.running_mean.add_(0.3)
-        model.model[0].bn.running_var.mul_(1.7)
+        state = model.state_dict()
+        state["model.0.bn.running_mean"].add_(0.3)
+        state["model.0.bn.running_var"].mul_(1.7)
         x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
         before = model(x)
         torch.testing.assert_close(model.fuse()(x), before, rtol=1e-3, atol=1e-3)
@@ -73,5 +74,5 @@ def test_image_size_must_be_a_multiple_of_32(wrong: int) -> None:
 
 
 def test_unknown_size() -> None:
-    with pytest.raises(UsageError, match="'q'.*n, s, m, l, x"):
+    with pytest.raises(UsageError, match=r"'q'.*n, s, m, l, x"):
         build("q")

@@ -163,9 +163,7 @@ def _maddubs(bits: int, to_words: str, to_ints: str, rank: int, needs: str) -> F
         accumulators=_accumulators(bits),
         vector=ints,
         operand=octets,
-        declare=(
-            f"declare {words} @{to_words}({octets}, {octets})\ndeclare {ints} @{to_ints}({words}, {words})"
-        ),
+        declare=(f"declare {words} @{to_words}({octets}, {octets})\ndeclare {ints} @{to_ints}({words}, {words})"),
         step=(
             f"{{r}}b = bitcast {ints} {{a}} to {octets}\n"
             f"  {{r}}w = call {words} @{to_words}({octets} %x, {octets} {{r}}b)\n"

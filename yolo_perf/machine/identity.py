@@ -166,9 +166,8 @@ def _affinity() -> frozenset[int] | None:
 
 def _usable(root: Path, affinity: frozenset[int] | None, physical: int) -> int:
     """Physical cores that this process can keep busy: affinity first, then the quota."""
-    if affinity is None:
-        allowed = physical
-    else:
+    allowed = physical
+    if affinity is not None:
         allowed = len(sysfs.cores(root, affinity)) or min(len(affinity), physical)
     return sysfs.whole_cores(allowed, sysfs.cpu_quota(root))
 

@@ -89,7 +89,5 @@ def _intel(machine: Machine) -> int | None:
 def _arm(machine: Machine) -> int | None:
     by_name = _ARM.get(machine.cpu_model.strip().lower().replace(" ", "-"))
     # Part numbers are the implementer's own: 0x41 is Arm itself.
-    by_part = (
-        _ARM_PARTS.get(machine.model or 0) if "0x41" in f"{machine.vendor} {machine.cpu_model}" else None
-    )
+    by_part = _ARM_PARTS.get(machine.model or 0) if "0x41" in f"{machine.vendor} {machine.cpu_model}" else None
     return by_name or by_part

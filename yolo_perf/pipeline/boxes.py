@@ -1,6 +1,7 @@
 """From the network's rows to boxes in picture pixels: confidence, class-aware suppression, geometry."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,20 @@ def postprocess(
     A row is (centre x, centre y, width, height, objectness, class scores...), in letterbox pixels. A box's
     score is objectness x class score and has to exceed `confidence`; of boxes of one class that overlap by
     more than `iou` the likelier stays. With `multi_label` every class of a box is a candidate, as accuracy
-    protocols want it, else the likeliest one. Rows with a NaN or an infinity in them are passed over.
+    protocols want it, else the likeliest one. Rows with a NaN or an infinity in them, or
+    without an area, are passed over. Raises ValueError for an output of another shape.
     """
+    if rows.ndim != 2 or rows.shape[1] < 6:
+        raise ValueError(f"need an output of (rows, 5 + classes), got {rows.shape}")
     boxes, scores, classes = _candidates(rows, confidence, multi_label)
     if len(scores) > MAX_CANDIDATES:
         best = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
         boxes, scores, classes = boxes[best], scores[best], classes[best]
-    kept = _suppress(boxes, scores, classes, iou)[:max_detections]
-    return Detections(boxes=_to_picture(boxes[kept], geometry), scores=scores[kept], classes=classes[kept])
+    kept = _suppress(boxes, scores, classes, iou)
+    inside = _to_picture(boxes[kept], geometry)
+    visible = np.flatnonzero(_areas(inside) > 0)[:max_detections]  # a box may lie in the letterbox's border
+    kept = kept[visible]
+    return Detections(boxes=inside[visible], scores=scores[kept], classes=classes[kept])
 
 
 def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,34 +83,38 @@ def agreement(a: Detections, b: Detections, iou: float = 0.5) -> float:
 
 def _candidates(
     rows: NDArray[np.float32], confidence: float, multi_label: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64]]:
     """Boxes (n, 4) in letterbox pixels, their scores and classes, above the confidence."""
     # Objectness alone is an upper bound of the score, and rejects nearly all rows at the price of one column.
     rows = rows[rows[:, 4] > confidence]
-    rows = rows[np.isfinite(rows).all(1)]
-    scores = rows[:, 5:] * rows[:, 4:5]
+    # A box of negative size would suppress true ones; numbers that no sigmoid gives must not end in a warning.
+    rows = rows[np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1)]
+    with np.errstate(over="ignore"):
+        scores: NDArray[np.float32] = rows[:, 5:] * rows[:, 4:5]
     if multi_label:
         index, classes = np.nonzero(scores > confidence)
     else:
-        classes = scores.argmax(1) if len(rows) else np.zeros(0, np.int64)
+        classes = scores.argmax(1)
         index = np.flatnonzero(scores[np.arange(len(rows)), classes] > confidence)
         classes = classes[index]
-    half = rows[index, 2:4] / 2
-    boxes = np.concatenate((rows[index, :2] - half, rows[index, :2] + half), 1)
-    return boxes, scores[index, classes], classes
+    centre, half = rows[index, :2].astype(np.float64), rows[index, 2:4].astype(np.float64) / 2
+    boxes = np.concatenate((centre - half, centre + half), 1)
+    return boxes, scores[index, classes], classes.astype(np.int64)
 
 
 def _suppress(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], iou: float
+    boxes: NDArray[np.float64], scores: NDArray[np.float32], classes: NDArray[np.int64], iou: float
 ) -> NDArray[np.int64]:
     """Indices that greedy suppression keeps within each class, by descending score."""
     import cv2
 
+    # Arrays are taken as they are; OpenCV's own annotations know of sequences alone.
+    suppress: Any = cv2.dnn.NMSBoxes
     corners = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1)
     kept: list[NDArray[np.int64]] = []
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
-        chosen = cv2.dnn.NMSBoxes(corners[members], scores[members], 0.0, iou)
+        chosen = suppress(corners[members], scores[members], 0.0, iou)
         kept.append(members[np.asarray(chosen, np.int64).ravel()])
     if not kept:
         return np.zeros(0, np.int64)
@@ -112,13 +123,12 @@ def _suppress(
     return order
 
 
-def _to_picture(boxes: NDArray[np.float32], geometry: Letterbox) -> NDArray[np.float32]:
+def _to_picture(boxes: NDArray[np.float64], geometry: Letterbox) -> NDArray[np.float32]:
     """Boxes out of the letterbox, clipped to the picture."""
-    offset = np.array([geometry.left, geometry.top] * 2, np.float32)
-    scale = np.array([geometry.scale_x, geometry.scale_y] * 2, np.float32)
-    limit = np.array([geometry.width, geometry.height] * 2, np.float32)
-    clipped: NDArray[np.float32] = np.clip((boxes - offset) / scale, 0, limit)
-    return clipped
+    offset = (geometry.left, geometry.top) * 2
+    scale = (geometry.scale_x, geometry.scale_y) * 2
+    limit = (geometry.width, geometry.height) * 2
+    return np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,10 +38,14 @@ def letterbox(image: NDArray[np.uint8], size: int | tuple[int, int]) -> tuple[ND
     if (inner_height, inner_width) != (height, width):
         image = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
     top, left = (target_height - inner_height) // 2, (target_width - inner_width) // 2
-    planes = np.full((3, target_height, target_width), PADDING / 255, np.float32)
-    inside = planes[:, top : top + inner_height, left : left + inner_width]
-    # Split first: numpy then converts contiguous planes, twice as fast as OpenCV's blobFromImage here.
-    for plane, channel in zip(inside[::-1], cv2.split(image), strict=True):
+    rows, columns = slice(top, top + inner_height), slice(left, left + inner_width)
+    # Border and picture are each written once: the result is larger than most caches, so every further pass
+    # over it costs as much. Split first: numpy then reads contiguous planes, twice as fast as blobFromImage.
+    planes = np.empty((3, target_height, target_width), np.float32)
+    grey = np.float32(PADDING / 255)
+    planes[:, : rows.start] = planes[:, rows.stop :] = grey
+    planes[:, rows, : columns.start] = planes[:, rows, columns.stop :] = grey
+    for plane, channel in zip(planes[::-1, rows, columns], cv2.split(image), strict=True):
         np.multiply(channel, np.float32(1 / 255), out=plane)
     geometry = Letterbox(
         scale_x=inner_width / width,

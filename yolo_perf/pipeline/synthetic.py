@@ -71,7 +71,8 @@ def _enlarge(grid: NDArray[np.int32], length: int) -> NDArray[np.int32]:
     """`grid` with its first axis interpolated linearly to `length`, in 8-bit fixed point."""
     position = np.arange(length, dtype=np.int32) * ((len(grid) - 1) << 8) // length
     cell, part = position >> 8, (position & 255)[:, None, None]
-    return (grid[cell] * (256 - part) + grid[cell + 1] * part) >> 8
+    enlarged: NDArray[np.int32] = (grid[cell] * (256 - part) + grid[cell + 1] * part) >> 8
+    return enlarged
 
 
 def _bytes(bits: np.random.PCG64, count: int) -> NDArray[np.int32]:

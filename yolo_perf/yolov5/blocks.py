@@ -130,7 +130,7 @@ class Detect(nn.Module):
         scores = raw.view(shape).permute(0, 1, 3, 4, 2).sigmoid()
         grid, anchors = self._grid(level, height, width, raw)
         stride = float(self.strides[level])
-        centre, size, rest = torch.split(scores, (2, 2, self.row_length - 4), 4)
+        centre, size, rest = torch.split(scores, [2, 2, self.row_length - 4], 4)
         centre = centre * (2 * stride) + (grid - 0.5) * stride
         size = (size * 2) ** 2 * anchors
         rows = self.anchors_per_level * height * width
