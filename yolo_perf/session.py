@@ -126,8 +126,8 @@ class PerfSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Speak up before measuring where the session asks for something that cannot be had."""
-        self._active = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
-        if not self._active or session.config.option.collectonly:
+        measuring = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        if not measuring or session.config.option.collectonly:
             return
         if self._baseline_error:
             raise pytest.UsageError(str(self._baseline_error))
@@ -141,6 +141,7 @@ class PerfSession:
         for label, _ in self.settings.slow_down:
             if label not in labels:
                 raise pytest.UsageError(f"--perf-slow-down names {label!r}, which is not measured here.")
+        self._active = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember why a case was not measured."""
@@ -171,7 +172,7 @@ class PerfSession:
     @pytest.hookimpl(tryfirst=True)  # before the JUnit file is written, so that it holds the verdicts
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the run, decide, save a baseline where asked for, set the exit status."""
-        if not self._active or session.config.option.collectonly:
+        if not self._active:
             return
         if not self.measurements:
             self._nothing_measured(session)
