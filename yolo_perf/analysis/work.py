@@ -9,6 +9,7 @@ Every spatial size in the network is the image's divided by a power of two up to
 with the area. The trace runs at 32x32, where an inference of x costs milliseconds, and is scaled.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -40,20 +41,11 @@ IGNORED = {"aten::meshgrid"}  # grid indices: constants once exported
 @cache
 def count(size: str, classes: int = 80, image_size: int = 640) -> Work:
     """Work of one image through a fused model. Raises UsageError for an unknown size or image size."""
-    from fvcore.nn import FlopCountAnalysis
-    from torch import inference_mode, zeros
-
-    from yolo_perf.yolov5.model import build
-
     area = (check_image_size(image_size) // TRACED_SIZE) ** 2
-    with inference_mode():
-        model = build(size, classes, fused=True)
-        analysis = FlopCountAnalysis(model, zeros(1, 3, TRACED_SIZE, TRACED_SIZE))
-        analysis.set_op_handle(**_handles())
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        counts = analysis.by_operator()
-        uncounted = set(analysis.unsupported_ops()) - IGNORED
-        weight_bytes = sum(p.numel() for p in model.parameters()) * FLOAT_BYTES
+    with warnings.catch_warnings():
+        # fvcore builds on torch.jit, which announces its end at import and at every trace.
+        warnings.simplefilter("ignore")
+        counts, uncounted, weight_bytes = _trace(size, classes)
     return Work(
         macs=round(counts["macs"]) * area,
         other_flops=round(counts["flops"]) * area,
@@ -71,6 +63,23 @@ def bound(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> Bound:
 def attainable_flops_per_s(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
     """min(peak FLOP/s, operational intensity x peak bytes/s) (Williams, Waterman, Patterson 2009)."""
     return min(peaks.flops_per_s[dtype], work.operational_intensity * peaks.bytes_per_s)
+
+
+def _trace(size: str, classes: int) -> "tuple[Counter[str], set[str], int]":
+    """Counts at 32x32 by key, operators without a rule, and bytes of the weights."""
+    from fvcore.nn import FlopCountAnalysis
+    from torch import inference_mode, zeros
+
+    from yolo_perf.yolov5.model import build
+
+    with inference_mode():
+        model = build(size, classes, fused=True)
+        analysis = FlopCountAnalysis(model, zeros(1, 3, TRACED_SIZE, TRACED_SIZE))
+        analysis.set_op_handle(**_handles())
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        counts = Counter(analysis.by_operator())
+        uncounted = set(analysis.unsupported_ops()) - IGNORED
+    return counts, uncounted, sum(p.numel() for p in model.parameters()) * FLOAT_BYTES
 
 
 def _handles() -> dict[str, Handle]:

@@ -1,6 +1,7 @@
 """ONNX Runtime, FP32: export once, then run with the same thread count as eager."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -35,17 +36,20 @@ def exported(subject: Subject, case: Case) -> Path:
         import torch
 
         image = torch.zeros(1, 3, case.image_size, case.image_size)
-        # The TorchScript exporter keeps module names in node names, which layer-by-layer work maps back.
-        torch.onnx.export(
-            subject.model,
-            (image,),
-            str(path),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
-            dynamo=False,
-        )
+        with warnings.catch_warnings():
+            # The TorchScript exporter announces its successor, which does not keep module names in node
+            # names as layer-by-layer work needs them.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                subject.model,
+                (image,),
+                str(path),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                dynamo=False,
+            )
 
     return artefact(f"yolov5{case.size}-{case.image_size}", ".onnx", export_key(subject, case), build)
 
