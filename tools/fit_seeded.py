@@ -119,7 +119,7 @@ def fit_objectness(model: YoloV5, pictures: list[Tensor]) -> list[tuple[float, f
     for maps in features(model, pictures):
         for level, x in enumerate(maps):
             weight = torch.empty_like(model.head.m[level].weight)
-            seeded.draw(weight, f"model.24.m.{level}.weight", 1 / math.sqrt(x.shape[1]))
+            seeded.draw_head(weight, f"model.24.m.{level}.weight", model.head.anchors_per_level)
             raw = torch.nn.functional.conv2d(x, weight).reshape(3, model.head.row_length, -1)
             logits[level].append(raw[:, 4].flatten().clone())
     return [

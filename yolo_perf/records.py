@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+SEEDED = "seeded"
+"""`Weights.source` of drawn weights."""
 SCHEMA = 1
 """Version of the `yolo_perf` block in a saved run. A reader refuses a newer one."""
 
@@ -124,6 +126,11 @@ class Weights:
     digest: str
     parameters: Positive  # fused
     classes: Positive
+
+    @property
+    def seeded(self) -> bool:
+        """Whether they were drawn rather than read from a checkpoint."""
+        return self.source == SEEDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,8 +57,8 @@ def test_boxes_are_decoded_from_known_logits() -> None:
     fill_seeded(model)
     with torch.inference_mode():
         for conv in model.head.m:
-            conv.weight.zero_()
-            conv.bias.zero_()
+            for tensor in conv.parameters():
+                tensor.zero_()
         output = model(torch.zeros(1, 3, 64, 96))[0]
     first, second_cell = output[0].tolist(), output[1].tolist()
     assert first == pytest.approx([4, 4, 10, 13, 0.5, 0.5])

@@ -161,7 +161,7 @@ class Bench:
         images = reference.images[:number]
         output = infer(images) if case.batch > 1 else _one_by_one(infer, images)
         agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])
-        agreement.require(agreed, backend, case)
+        agreement.require(agreed, backend, case, reference.subject.weights)
         return agreed
 
 

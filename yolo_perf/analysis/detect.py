@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yolo_perf.backends.registry import backends
-from yolo_perf.backends.subject import SEEDED, find_checkpoint, load_weights
+from yolo_perf.backends.subject import find_checkpoint, load_weights
 from yolo_perf.errors import DataError
 from yolo_perf.machine.identity import identify
 from yolo_perf.pipeline.boxes import postprocess
@@ -51,4 +51,4 @@ def draw_detections(
         except OSError as error:
             raise DataError(f"Cannot write {target}: {error.strerror or error}.") from error
         say(f"{target}: {len(found.scores)} objects")
-    return weights.source != SEEDED
+    return not weights.seeded

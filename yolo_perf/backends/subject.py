@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from yolo_perf.backends.registry import Subject
 from yolo_perf.pipeline.images import Dataset
 from yolo_perf.pipeline.letterbox import letterbox
-from yolo_perf.records import Weights
+from yolo_perf.records import SEEDED, Weights
 
 if TYPE_CHECKING:
     from yolo_perf.backends.registry import Images
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALIBRATION_PICTURES = 16
-SEEDED = "seeded"
 
 
 def prepare_subject(size: str, data: Path | None, dataset: Dataset, image_size: int) -> Subject:

@@ -26,11 +26,10 @@ LAST_MERGES = ("model.17.cv3", "model.20.cv3", "model.23.cv3")
 BYPASS_GAIN = 0.2
 TOP_CLASS_SCORE = 0.8
 """Score of the likeliest class where its weights say nothing: objectness then carries the confidence."""
-CLASS_BIAS_SPREAD = 4.0
+CLASS_BIAS_STEP = 0.75
+"""Between one class and the next likely one, in logits: wide enough that noise seldom changes the winner."""
 CLASS_GAIN = 0.3
-BOX_GAIN = 0.3
-SIZE_BIAS = 0.8
-"""Logit of width and height: boxes of (2 sigmoid(0.8))^2 = 1.9 anchors, so that neighbours overlap."""
+BOX_GAIN = 0.2
 
 
 def fill_seeded(model: YoloV5) -> None:
@@ -57,17 +56,31 @@ def fill_convolution(conv: Conv, name: str, exponent: int) -> None:
 
 
 def fill_head(head: Detect, scales: Scales) -> None:
-    """Draw the three 1x1 convolutions of the head: boxes near their anchors, few classes, rare objects."""
+    """Draw the three 1x1 convolutions of the head: few classes, rare objects, and clusters of boxes.
+
+    A real object is found by several anchors and cells at once. So the anchors of a level share their
+    objectness, and their boxes are about of one size: (2 sigmoid(bias))^2 x anchor is the largest anchor's.
+    """
     classes = head.row_length - 5
     for level, (conv, objectness) in enumerate(zip(head.m, scales.objectness, strict=True)):
-        assert isinstance(conv, torch.nn.Conv2d) and conv.bias is not None  # noqa: S101 - narrows the type
-        name = f"model.24.m.{level}"
-        draw(conv.weight, f"{name}.weight", objectness.feature_gain / math.sqrt(conv.in_channels))
+        assert isinstance(conv, torch.nn.Conv2d) and conv.bias is not None  # noqa: S101 - narrows types
+        draw_head(conv.weight, f"model.24.m.{level}.weight", head.anchors_per_level)
+        conv.weight.mul_(objectness.feature_gain)
         gain, bias = _row(classes, objectness)
         conv.weight.mul_(gain.repeat(head.anchors_per_level).view(-1, 1, 1, 1))
-        conv.bias.copy_(bias.repeat(head.anchors_per_level))
+        anchors = torch.tensor(ANCHORS_PX[level], dtype=torch.float32).view(-1, 2)
+        rows = bias.repeat(head.anchors_per_level, 1)
+        rows[:, 2:4] = torch.logit((anchors.amax(0) / anchors).sqrt() / 2)
+        conv.bias.copy_(rows.flatten())
     strides = torch.tensor(STRIDES, dtype=torch.float32)
     head.anchors.copy_(torch.tensor(ANCHORS_PX, dtype=torch.float32).view(3, -1, 2) / strides.view(-1, 1, 1))
+
+
+def draw_head(weight: Tensor, name: str, anchors: int) -> None:
+    """Draw one level's kernel at unit gain over its inputs, one objectness for all of its anchors."""
+    draw(weight, name, 1 / math.sqrt(weight.shape[1]))
+    rows = weight.view(anchors, -1, weight.shape[1])
+    rows[1:, 4] = rows[0, 4]
 
 
 def draw(tensor: Tensor, name: str, deviation: float) -> None:
@@ -82,7 +95,9 @@ def _row(classes: int, objectness: Objectness) -> tuple[Tensor, Tensor]:
     gain = torch.full((5 + classes,), BOX_GAIN)
     gain[4], gain[5:] = objectness.gain, CLASS_GAIN
     bias = torch.zeros(5 + classes)
-    bias[2:4], bias[4] = SIZE_BIAS, objectness.bias
-    draw(bias[5:], "class bias", CLASS_BIAS_SPREAD)
-    bias[5:] += math.log(TOP_CLASS_SCORE / (1 - TOP_CLASS_SCORE)) - bias[5:].max()
+    bias[4] = objectness.bias
+    order = torch.empty(classes)
+    draw(order, "class order", 1.0)
+    top = math.log(TOP_CLASS_SCORE / (1 - TOP_CLASS_SCORE))
+    bias[5:] = top - CLASS_BIAS_STEP * order.argsort().argsort()
     return gain, bias

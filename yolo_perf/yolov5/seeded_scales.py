@@ -82,9 +82,9 @@ SCALES: dict[str, Scales] = {
             7,
         ),
         objectness=(
-            Objectness(0.439, 2.049, -9.449),
-            Objectness(0.399, 1.757, -10.08),
-            Objectness(0.398, 4.923, -12.095),
+            Objectness(0.37, 7.523, -7.592),
+            Objectness(0.618, 2.589, -9.203),
+            Objectness(0.5, 3.962, -14.618),
         ),
     ),
     "s": Scales(
@@ -148,9 +148,9 @@ SCALES: dict[str, Scales] = {
             6,
         ),
         objectness=(
-            Objectness(0.35, 2.198, -10.094),
-            Objectness(0.574, 2.243, -10.332),
-            Objectness(0.478, 4.704, -11.727),
+            Objectness(0.323, 8.052, -7.707),
+            Objectness(0.592, 2.214, -12.033),
+            Objectness(0.51, 6.385, -9.013),
         ),
     ),
     "m": Scales(
@@ -236,9 +236,9 @@ SCALES: dict[str, Scales] = {
             4,
         ),
         objectness=(
-            Objectness(0.464, 2.288, -9.933),
-            Objectness(0.608, 2.477, -9.92),
-            Objectness(0.635, 4.734, -10.062),
+            Objectness(0.605, 1.783, -11.366),
+            Objectness(0.65, 2.304, -11.166),
+            Objectness(0.666, 5.073, -10.645),
         ),
     ),
     "l": Scales(
@@ -346,9 +346,9 @@ SCALES: dict[str, Scales] = {
             4,
         ),
         objectness=(
-            Objectness(0.458, 2.172, -11.278),
-            Objectness(0.423, 2.465, -11.002),
-            Objectness(0.569, 3.944, -12.579),
+            Objectness(0.496, 3.373, -7.857),
+            Objectness(0.652, 2.266, -10.51),
+            Objectness(0.543, 4.242, -15.348),
         ),
     ),
     "x": Scales(
@@ -478,9 +478,9 @@ SCALES: dict[str, Scales] = {
             4,
         ),
         objectness=(
-            Objectness(0.588, 1.798, -11.331),
-            Objectness(0.557, 2.627, -9.234),
-            Objectness(0.431, 5.16, -11.827),
+            Objectness(0.554, 1.923, -12.757),
+            Objectness(0.597, 3.399, -7.972),
+            Objectness(0.59, 3.825, -13.229),
         ),
     ),
 }

@@ -1,0 +1,71 @@
+from tests.factories import machine, measurement, peaks, run
+from yolo_perf.records import Comparison
+from yolo_perf.report import tables
+
+RUN = run(
+    measurement((0.04,)),
+    measurement((0.1,), backend="batched", batch=4),
+    measurement((0.02,), backend="onnx-static-int8", dtype="int8"),
+    measurement((1.25,), size="x"),
+)
+
+
+def test_the_table_of_a_run() -> None:
+    assert (
+        tables.results(RUN)
+        == """\
+optimisation        ms/image   FPS  GFLOP/s  util %  bound
+────────────────────────────────────────────────────────────
+yolov5n  1.87 M params  7.12 MiB  2.00 GMAC  weights seeded
+  eager                40.00  25.0    100.0    50.0  compute
+  batched x4           25.00  40.0    160.0    80.0  compute
+  onnx-static-int8     20.00  50.0    200.0    50.0  compute
+yolov5x  1.87 M params  7.12 MiB  2.00 GMAC  weights seeded
+  eager                 1250   0.8      3.2     1.6  compute"""
+    )
+
+
+def compared(index: int, verdict: str, ratio: float | None) -> Comparison:
+    found = RUN.measurements[index]
+    return Comparison(
+        label=found.case.label,
+        metric="latency",
+        verdict=verdict,  # type: ignore[arg-type]
+        reason="why",
+        ratio=ratio,
+        nodeid=found.nodeid,
+    )
+
+
+def test_changes_against_a_baseline() -> None:
+    comparisons = (compared(0, "regressed", 1.5), compared(1, "new", None), compared(2, "unchanged", 0.98))
+    lines = tables.results(RUN, comparisons).splitlines()
+    assert lines[0].endswith("bound    vs baseline")
+    assert [line.split()[-2:] for line in lines[3:6]] == [["+50.0", "%"], ["compute", "new"], ["-2.0", "%"]]
+    assert lines[-1].endswith("-")
+
+
+def test_it_fits_80_columns_without_colour() -> None:
+    text = tables.results(RUN, (compared(0, "regressed", 1.5),))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "\x1b" in tables.results(RUN, (compared(0, "regressed", 1.5),), color=True)
+
+
+def test_a_tally_counts_a_case_by_its_worst_verdict() -> None:
+    found = [compared(0, "regressed", 2.0), compared(0, "unchanged", 1.0), compared(1, "unchanged", 1.0)]
+    assert tables.tally(found) == "1 regressed, 1 unchanged"
+    assert tables.comparison_lines(found) == [("regressed", "REGRESSED n-eager: why")]
+
+
+def test_the_machine() -> None:
+    text = tables.machine(machine(), peaks())
+    assert "AMD EPYC (family 25, model 1, stepping 1)" in text
+    assert "peak int8    400.0 Gop/s" in text
+    assert "ridge point  5.0 FLOP/B (fp32)" in text
+
+
+def test_the_models() -> None:
+    text = tables.models([("n", measurement().work)], peaks())
+    row = text.splitlines()[-1].split()
+    assert row == ["yolov5n", "1.87", "7.12", "2.00", "4.00", "207.47", "19.3", "5.0", "compute"]
