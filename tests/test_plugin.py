@@ -8,7 +8,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2  # noqa: F401
-import fvcore.nn  # noqa: F401
 import pytest
 import torch  # noqa: F401
 from rich import console  # noqa: F401
@@ -17,7 +16,7 @@ from rich import console  # noqa: F401
 import yolo_perf.analysis.bench
 import yolo_perf.analysis.work
 import yolo_perf.report.tables
-import yolo_perf.yolov5.seeded  # noqa: F401
+import yolo_perf.yolov5.seeded
 from tests.factories import peaks
 from yolo_perf.backends.registry import Backend, backends
 from yolo_perf.errors import BackendUnavailable
@@ -68,6 +67,12 @@ class Project:
     @property
     def baselines(self) -> list[Path]:
         return sorted(self.pytester.path.glob("baselines/*/*.json"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """Fvcore too, whose import is noisy: by way of the call that keeps it quiet."""
+    yolo_perf.analysis.work.count("n", 80, 64)
 
 
 @pytest.fixture
