@@ -114,14 +114,14 @@ def test_compare_finds_what_was_saved_and_nothing_changed(project: Project) -> N
 
 def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> None:
     project.run("--perf-save")
-    result = project.run("--benchmark-compare", "--junitxml=junit.xml", "--perf-save", step=2.0)
+    result = project.run("--benchmark-compare", "--junitxml=junit.xml", "--perf-save", step=3.0)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            "*eager*+100.0 %",
+            "*eager*+200.0 %",
             "Compared with *: 2 regressed.",
-            "REGRESSED n-eager: latency +100.0 %, beyond the margin of +35.0 %",
-            "REGRESSED n-eager: utilization -50.0 %, beyond the margin of -25.9 %",
+            "REGRESSED n-eager: latency +200.0 %, beyond the margin of +100.0 %",
+            "REGRESSED n-eager: utilization -66.7 %, beyond the margin of -50.0 %",
             "Not saved as a baseline*",
         ]
     )
@@ -134,24 +134,24 @@ def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> Non
 
 def test_an_improvement_passes(project: Project) -> None:
     project.run("--perf-save")
-    result = project.run("--benchmark-compare", step=0.5)
+    result = project.run("--benchmark-compare", step=0.25)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*: 2 improved.", "IMPROVED n-eager: latency -50.0 %*"])
+    result.stdout.fnmatch_lines(["*: 2 improved.", "IMPROVED n-eager: latency -75.0 %*"])
 
 
 def test_utilisation_alone_can_regress(project: Project) -> None:
     project.run("--perf-save")
-    project.peaks = replace(project.peaks, flops_per_s={"fp32": 400e9, "int8": 800e9})
+    project.peaks = replace(project.peaks, flops_per_s={"fp32": 800e9, "int8": 800e9})
     result = project.run("--benchmark-compare")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["REGRESSED n-eager: utilization -50.0 %*"])
+    result.stdout.fnmatch_lines(["REGRESSED n-eager: utilization -75.0 %*"])
     result.stdout.no_fnmatch_line("REGRESSED *: latency*")
 
 
 def test_margins_can_be_set(project: Project) -> None:
     project.run("--perf-save")
-    options = ("--perf-latency-margin=150", "--perf-utilization-margin=150%")
-    assert project.run("--benchmark-compare", *options, step=2.0).ret == pytest.ExitCode.OK
+    options = ("--perf-latency-margin=250", "--perf-utilization-margin=250%")
+    assert project.run("--benchmark-compare", *options, step=3.0).ret == pytest.ExitCode.OK
 
 
 def test_a_drill_slows_one_case_and_is_never_saved(project: Project) -> None:

@@ -14,6 +14,7 @@ from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.session import FIXTURE, PerfSession
 
 if TYPE_CHECKING:
+    from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
     from yolo_perf.records import Measurement
 
@@ -98,6 +99,14 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
 
     with state.progress():
         yield measure
+
+
+@pytest.fixture
+def perf_bench(request: pytest.FixtureRequest) -> Iterator["Bench"]:
+    """This session's bench: machine, roofs, pictures and models, for benchmarks of one's own."""
+    state = _state(request.config)
+    with state.progress():
+        yield state.bench
 
 
 def _state(config: pytest.Config) -> "PerfSession":

@@ -215,6 +215,7 @@ class Run:
     peaks: Peaks
     commit: Commit = field(default_factory=Commit)
     data: str = "synthetic"
+    configuration: dict[str, str | int | float | None] = field(default_factory=dict)  # settings as they were used
     complete: bool = True
     measurements: tuple[Measurement, ...]
 
@@ -229,6 +230,7 @@ class Comparison:
     reason: str
     ratio: float | None = None
     nodeid: str = ""
+    renamed_from: str = ""  # the baseline's node id where it differs
 
     @property
     def fails(self) -> bool:

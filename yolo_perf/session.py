@@ -218,6 +218,7 @@ class PerfSession:
             peaks=self.bench.peaks,
             commit=self.commit,
             data=self.bench.dataset.name,
+            configuration={**self.settings.plain(), "threads": self.bench.threads},
             complete=self._complete,
             measurements=tuple(self.measurements),
         )

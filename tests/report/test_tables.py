@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf.records import Comparison
 from yolo_perf.report import tables
@@ -56,6 +58,8 @@ def test_a_tally_counts_a_case_by_its_worst_verdict() -> None:
     found = [compared(0, "regressed", 2.0), compared(0, "unchanged", 1.0), compared(1, "unchanged", 1.0)]
     assert tables.tally(found) == "1 regressed, 1 unchanged"
     assert tables.comparison_lines(found) == [("regressed", "REGRESSED n-eager: why")]
+    renamed = replace(found[2], renamed_from="old.py::test", nodeid="new.py::test")
+    assert tables.comparison_lines([renamed]) == [("unchanged", "RENAMED n-batched: old.py::test -> new.py::test")]
 
 
 def test_the_machine() -> None:

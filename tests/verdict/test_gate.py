@@ -114,6 +114,20 @@ def test_a_case_at_a_second_setting_is_new() -> None:
     assert [c.verdict for c in compare_runs(base, head, MARGINS)] == ["unchanged", "unchanged", "new"]
 
 
+def test_a_renamed_test_is_compared_and_said() -> None:
+    found = compare_runs(
+        run(measurement(nodeid="old.py::test")), run(measurement((0.1,), nodeid="new.py::test")), MARGINS
+    )
+    assert {(c.verdict, c.renamed_from) for c in found} == {("regressed", "old.py::test")}
+
+
+def test_one_case_in_two_tests_is_compared_within_each() -> None:
+    base = run(measurement((0.1,), nodeid="a"), measurement((0.2,), nodeid="b"))
+    head = run(measurement((0.2,), nodeid="b"), measurement((0.1,), nodeid="a"))
+    assert {c.verdict for c in compare_runs(base, head, MARGINS)} == {"unchanged"}
+    assert [c.verdict for c in compare_runs(base, run(measurement((0.2,), nodeid="b")), MARGINS)][-1] == "missing"
+
+
 def test_nothing_measured_is_all_missing() -> None:
     assert [c.verdict for c in compare_runs(run(measurement()), run(), MARGINS)] == ["missing"]
 

@@ -95,6 +95,13 @@ class Bench:
             dtype=backend.dtype if backend.dtype in self.peaks.flops_per_s else "fp32",
         )
 
+    def outputs(self, size: str, number: int) -> "list[tuple[NDArray[np.float32], Letterbox]]":
+        """Eager's rows (rows, 5 + classes) for the first pictures, each with its geometry."""
+        subject = self._reference(size).subject
+        infer = backends()["eager"].prepare(subject, self.case(size, backends()["eager"]))
+        pairs = (letterbox(self.dataset.load(index), self.settings.image_size) for index in range(number))
+        return [(infer(image[None])[0], geometry) for image, geometry in pairs]
+
     def measure(self, size: str, backend: Backend, nodeid: str, time_rounds: TimeRounds) -> Measurement:
         """Measure one case. Raises BackendUnavailable, ParityError or another YoloPerfError.
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from yolo_perf.backends.registry import Images, Infer
 
+log = logging.getLogger(__name__)
+
+PROGRESS_STEP = 4
 DOT_PRODUCT_ISA = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
@@ -104,20 +107,31 @@ class _Pictures:
 
     def __init__(self, images: "Iterator[Images]"):
         self._images = images
+        self._read = 0
 
     def get_next(self) -> "dict[str, Images] | None":
         image = next(self._images, None)
-        return None if image is None else {INPUT: image}
+        if image is None:
+            return None
+        self._read += 1
+        if self._read % PROGRESS_STEP == 0:
+            log.info("calibrated on %d pictures", self._read)
+        return {INPUT: image}
 
 
 @contextmanager
 def _quiet() -> "Iterator[None]":
-    """Silence the quantiser's advice on the root logger, which would break into the output."""
-    logging.disable(logging.WARNING)
+    """Silence the quantiser, which logs advice on the root logger itself, where it would break into the output."""
+
+    def below_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    root = logging.getLogger()
+    root.addFilter(below_error)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        root.removeFilter(below_error)
 
 
 register(

@@ -49,10 +49,13 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
 
 
 def comparison_lines(comparisons: Sequence[Comparison]) -> list[tuple[Verdict, str]]:
-    """What is not simply unchanged, one line each with its verdict, failures first."""
+    """What is not simply unchanged, one line each with its verdict, failures first; renamed tests last."""
     told = [c for c in comparisons if c.verdict != "unchanged"]
     told.sort(key=lambda c: not c.fails)
-    return [(c.verdict, f"{c.verdict.upper()} {c.label}: {c.reason}") for c in told]
+    renamed = {c.nodeid: c for c in comparisons if c.renamed_from}
+    return [(c.verdict, f"{c.verdict.upper()} {c.label}: {c.reason}") for c in told] + [
+        ("unchanged", f"RENAMED {c.label}: {c.renamed_from} -> {c.nodeid}") for c in renamed.values()
+    ]
 
 
 def tally(comparisons: Sequence[Comparison]) -> str:

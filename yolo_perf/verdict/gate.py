@@ -43,23 +43,41 @@ def compare_runs(
     if fingerprint(base.machine) != fingerprint(head.machine):
         unlike = f"another machine: {describe(base.machine)} -> {describe(head.machine)}"
         return tuple(_note(measurement, "incomparable", unlike) for measurement in head.measurements)
-    old = {measurement.case.id: measurement for measurement in base.measurements}
     comparisons: list[Comparison] = []
-    matched: set[str] = set()
+    left = list(base.measurements)
+    partners = _pair(left, list(head.measurements))
     for measurement in head.measurements:
-        earlier = old.get(measurement.case.id)
-        if earlier is None:
-            earlier = next((m for m in base.measurements if _renamed(m, measurement, head)), None)
+        earlier = partners.get(id(measurement))
         if earlier is None:
             comparisons.append(_note(measurement, "new", "not in the baseline"))
             continue
-        matched.add(earlier.case.id)
         comparisons.extend(_compare(earlier, base, measurement, head, margins))
-    for case_id, measurement in old.items():
-        if case_id not in matched and expected(measurement):
+    for measurement in left:
+        if expected(measurement):
             reason = (absence or {}).get(measurement.nodeid, "in the baseline, not measured now")
             comparisons.append(_note(measurement, "missing", reason))
     return tuple(comparisons)
+
+
+def _pair(left: list[Measurement], heads: list[Measurement]) -> dict[int, Measurement]:
+    """A partner for every measurement that has one, by its `id()`, each taken out of `left`.
+
+    The same case in the same test first; then the same case in another test, which was renamed; last the same
+    test under other settings, which is to be named as unlike rather than as new.
+    """
+    kinships: tuple[Callable[[Measurement, Measurement], bool], ...] = (
+        lambda a, b: a.case.id == b.case.id and a.nodeid == b.nodeid,
+        lambda a, b: a.case.id == b.case.id,
+        lambda a, b: a.case.label == b.case.label and a.nodeid == b.nodeid,
+    )
+    partners: dict[int, Measurement] = {}
+    for akin in kinships:
+        for head in heads:
+            partner = next((m for m in left if akin(m, head)), None) if id(head) not in partners else None
+            if partner is not None:
+                partners[id(head)] = partner
+                left.remove(partner)
+    return partners
 
 
 def _compare(
@@ -69,14 +87,23 @@ def _compare(
     if differing:
         return [_note(head, "incomparable", "; ".join(differing))]
     old, new = steady_latency_s(base), steady_latency_s(head)
-    latency = _judge(head, "latency", new / old, margins.latency, worse_is_up=True)
+    renamed_from = "" if base.nodeid == head.nodeid else base.nodeid
+    latency = _judge(head, "latency", new / old, margins.latency, worse_is_up=True, renamed_from=renamed_from)
     old_use, new_use = utilization(base, base_run.peaks, old), utilization(head, head_run.peaks, new)
-    use = _judge(head, "utilization", new_use / old_use, margins.utilization, worse_is_up=False)
+    use = _judge(
+        head, "utilization", new_use / old_use, margins.utilization, worse_is_up=False, renamed_from=renamed_from
+    )
     return [latency, use]
 
 
 def _judge(
-    measurement: Measurement, metric: Metric, ratio: float, margin: float, *, worse_is_up: bool
+    measurement: Measurement,
+    metric: Metric,
+    ratio: float,
+    margin: float,
+    *,
+    worse_is_up: bool,
+    renamed_from: str,
 ) -> Comparison:
     """At a margin of 0.35 a latency may grow 1.35-fold, and a utilisation fall to 1/1.35 of the baseline's."""
     worsening = ratio if worse_is_up else 1 / ratio
@@ -95,6 +122,7 @@ def _judge(
         reason=reason,
         ratio=ratio,
         nodeid=measurement.nodeid,
+        renamed_from=renamed_from,
     )
 
 
@@ -114,12 +142,6 @@ def _differences(base: Measurement, head: Measurement) -> list[str]:
 
 def _weights(measurement: Measurement) -> str:
     return f"{measurement.weights.source} {measurement.weights.digest[:8]}"
-
-
-def _renamed(base: Measurement, head: Measurement, head_run: Run) -> bool:
-    """The same question asked under other settings: to be named as unlike rather than as new."""
-    taken = {measurement.case.id for measurement in head_run.measurements}
-    return base.case.label == head.case.label and base.nodeid == head.nodeid and base.case.id not in taken
 
 
 def _note(measurement: Measurement, verdict: Verdict, reason: str) -> Comparison:
