@@ -53,10 +53,10 @@ class Project:
     def _measure_peaks(self, *_: object) -> Peaks:
         return self.peaks
 
-    def run(self, *options: str, step: float = 1.0) -> pytest.RunResult:
+    def run(self, *options: str, step: float = 1.0, target: str = "benchmarks/") -> pytest.RunResult:
         self.monkeypatch.setenv("STEP", str(step))
         return self.pytester.runpytest_inprocess(
-            "benchmarks/",
+            target,
             "--perf-rounds=3",
             "--benchmark-timer=fake_clock.tick",
             "-p",
@@ -235,7 +235,7 @@ def test_a_baseline_can_be_named(project: Project) -> None:
     [
         ("--perf-sizes=n,q", "Unknown model size 'q'. Choose from: n, s, m, l, x."),
         ("--perf-optimizations=warp", "Unknown optimisation 'warp'. Choose from: eager,*"),
-        ("--perf-batch=0", "The batch must be a whole number from 1 to 100000, got '0'."),
+        ("--perf-batch=0", "The batch must be a whole number from 1 to 256, got '0'."),
         ("--perf-batch=two", "The batch must be a whole number*"),
         ("--perf-threads=-1", "The number of threads must be*"),
         ("--perf-rounds=0", "The number of rounds must be*"),
@@ -266,14 +266,27 @@ def test_an_output_that_differs_is_not_timed(project: Project) -> None:
     assert [m.case.label for m in run.measurements] == ["n-eager"]
 
 
-def test_ctrl_c_keeps_what_was_measured(project: Project) -> None:
+INTERRUPTED = """
+import pytest
+from yolo_perf.analysis import bench
+
+def test_inference(size, optimization, measure_inference, monkeypatch):
+    if optimization == "batched":
+        def interrupted(*_):
+            def call():
+                raise KeyboardInterrupt
+            return call
+        monkeypatch.setattr(bench.Bench, "_target", interrupted)
+    measure_inference(size, optimization)
+"""
+
+
+def test_ctrl_c_in_a_round_keeps_what_was_measured(project: Project) -> None:
     """In a process of its own: an interrupt would end this session too."""
-    (project.pytester.path / "benchmarks" / "test_inference.py").write_text(
-        "def test_inference(size, optimization, measure_inference):\n"
-        "    if optimization == 'batched':\n        raise KeyboardInterrupt\n"
-        "    measure_inference(size, optimization)\n"
+    (project.pytester.path / "benchmarks" / "test_inference.py").write_text(INTERRUPTED)
+    result = project.pytester.runpytest_subprocess(
+        "benchmarks/", "--perf-rounds=3", "--perf-save", "--benchmark-json=out.json"
     )
-    result = project.pytester.runpytest_subprocess("benchmarks/", "--perf-rounds=3", "--perf-save")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["Interrupted: 1 cases were measured and kept in *last-run.json. No verdict*"])
     (kept,) = project.pytester.path.glob(".pytest_cache/**/last-run.json")
@@ -281,6 +294,53 @@ def test_ctrl_c_keeps_what_was_measured(project: Project) -> None:
     assert not run.complete
     assert [m.case.label for m in run.measurements] == ["n-eager"]
     assert not project.baselines
+    refused = project.run(f"--benchmark-compare={kept.relative_to(project.pytester.path)}")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*holds a session that was interrupted: it is no baseline."])
+
+
+def test_a_session_that_stops_early_decides_nothing(project: Project) -> None:
+    project.run("--perf-save")
+    project.monkeypatch.setitem(backends(), "eager", replace(backends()["eager"], min_sqnr_db=999.0))
+    result = project.run("--benchmark-compare", "-x", "--perf-optimizations=batched eager")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.no_fnmatch_line("MISSING*")
+
+
+def test_an_optimisation_that_is_no_more_is_missing(project: Project) -> None:
+    project.run("--perf-save", "--perf-optimizations=")
+    project.monkeypatch.delitem(backends(), "batched")
+    project.pytester.makeini("[pytest]\nperf_sizes = n\nperf_image_size = 64\n")
+    result = project.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["MISSING n-batched: in the baseline, not measured now"])
+
+
+def test_missing_is_seen_with_a_node_id(project: Project) -> None:
+    project.run("--perf-save")
+    project.monkeypatch.setattr(Backend, "check_available", unavailable)
+    result = project.run("--benchmark-compare", target="benchmarks/test_inference.py::test_inference")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["Not measured: test_inference[[]n-batched]: skipped: batched needs luck*"])
+
+
+def test_a_baseline_does_not_shrink_unseen(project: Project) -> None:
+    project.run("--perf-save")
+    result = project.run("--perf-save", "-k", "eager")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["Not saved as a baseline: *0001_baseline.json has n-batched too*"])
+    assert len(project.baselines) == 1
+
+
+@pytest.mark.parametrize("value", ["", "benchmarks"])
+def test_a_value_that_is_no_run_is_refused(project: Project, value: str) -> None:
+    result = project.run(f"--benchmark-compare={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --benchmark-compare took '{value}' for the saved run*"])
+
+
+def test_skipped_benchmarks_pass(project: Project) -> None:
+    assert project.run("--benchmark-skip").ret == pytest.ExitCode.OK
 
 
 def test_disabled_benchmarks_run_untimed(project: Project) -> None:

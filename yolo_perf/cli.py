@@ -11,6 +11,7 @@ import click
 from yolo_perf import __version__
 from yolo_perf import settings as parse
 from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.yolov5.sizes import check_size
 
 USAGE_EXIT, FAILURE_EXIT = 2, 1
 
@@ -95,7 +96,7 @@ def models_command(sizes: str, image_size: str, as_json: bool) -> None:
 )
 def detect_command(images: tuple[Path, ...], size: str, out: Path, data: Path | None, image_size: str) -> None:
     """Draw what a model finds on IMAGES, into the folder OUT."""
-    (size,) = parse.parse_sizes(size)
+    check_size(size)
     side = parse.parse_image_size(image_size)
 
     from yolo_perf.analysis.detect import draw_detections
@@ -117,7 +118,7 @@ def main() -> None:
     except UsageError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(USAGE_EXIT)
-    except YoloPerfError as error:
+    except (YoloPerfError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILURE_EXIT)
 

@@ -82,7 +82,11 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
         (backend,) = choose((optimization,))
 
         def time_rounds(target: Callable[[], object], plan: "Plan") -> tuple[float, ...]:
-            benchmark.pedantic(target, rounds=plan.rounds, warmup_rounds=plan.warmup_rounds)
+            try:
+                benchmark.pedantic(target, rounds=plan.rounds, warmup_rounds=plan.warmup_rounds)
+            except KeyboardInterrupt:
+                benchmark.has_error = True  # else the host computes statistics of the rounds there are not
+                raise
             # pytest-benchmark's own --benchmark-disable leaves no rounds behind.
             return tuple(benchmark.stats.stats.data) if benchmark.stats else ()
 

@@ -159,7 +159,7 @@ class Case:
 class Parity:
     """How far a backend's output agrees with fused eager on the same images."""
 
-    sqnr_db: float  # signal to quantisation noise of the raw output; capped where the outputs are equal
+    sqnr_db: float  # signal to quantisation noise, of box sizes or class scores, whichever is worse
     box_agreement: float  # 0..1: detections of either side that the other has too (same class, IoU >= 0.5)
     images: Positive
 

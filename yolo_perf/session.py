@@ -3,7 +3,8 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -37,12 +38,21 @@ class PerfSession:
         self.comparisons: tuple[Comparison, ...] = ()
         self._active = False
         self._lines: list[tuple[str, str]] = []  # (markup, text) for the terminal, when it is over
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._collected: set[str] = set()
         self._deselected: set[str] = set()
         self._absence: dict[str, str] = {}
         self._complete = True
         self.baseline: tuple[Path, Run] | None = None
         self._baseline_error: YoloPerfError | None = None
         self._asked = config.getoption("benchmark_compare", None)
+        if isinstance(self._asked, str) and (not self._asked or Path(self._asked).is_dir()):
+            raise UsageError(
+                f"--benchmark-compare took {self._asked!r} for the saved run. Write --benchmark-compare=NUMBER, "
+                "or put the option last: pytest benchmarks/ --benchmark-compare"
+            )
+        if (self._asked or config.option.perf_save) and config.getoption("dist", "no") != "no":
+            raise UsageError("pytest-xdist switches benchmarks off: nothing can be compared or saved. Use -n0.")
         if self._asked:
             self._choose_baseline()
 
@@ -92,7 +102,11 @@ class PerfSession:
                 self.config.option.benchmark_compare = None  # the folder is ours: nothing for the host to find
             return
         try:
-            self.baseline = (path, read_run(path))
+            run = read_run(path)
+            if not run.complete or run.configuration.get("slow_down"):
+                kind = "was interrupted" if not run.complete else "was slowed down on purpose"
+                raise BaselineError(f"{path} holds a session that {kind}: it is no baseline.")
+            self.baseline = (path, run)
             self.config.option.benchmark_compare = str(path)
         except BaselineError as error:
             self._baseline_error = error
@@ -126,9 +140,15 @@ class PerfSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Speak up before measuring where the session asks for something that cannot be had."""
-        measuring = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+        measuring = [item for item in session.items if FIXTURE in getattr(item, "fixturenames", ())]
         if not measuring or session.config.option.collectonly:
             return
+        host = getattr(self.config, "_benchmarksession", None)
+        if host is None:
+            raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
+        if host.skip:
+            return
+        self._collected.update(item.nodeid for item in measuring)
         if self._baseline_error:
             raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
@@ -151,10 +171,6 @@ class PerfSession:
         elif report.failed:
             self._absence[report.nodeid] = "its test failed"
 
-    def pytest_keyboard_interrupt(self) -> None:
-        """Ctrl-C: what was measured is kept, but decides nothing."""
-        self._complete = False
-
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Leave out the momentary clock, which would make every two sessions' machines differ."""
@@ -169,16 +185,24 @@ class PerfSession:
         if self.measurements:
             output_json[BLOCK] = block(self.run)
 
-    @pytest.hookimpl(tryfirst=True)  # before the JUnit file is written, so that it holds the verdicts
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the run, decide, save a baseline where asked for, set the exit status."""
-        if not self._active:
-            return
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Keep the run, decide, save a baseline where asked for, set the exit status.
+
+        Before everyone else: the JUnit file is to hold the verdicts, and what the host does now may fail.
+        """
+        if self._active:
+            self._finish(session)
+        return (yield)
+
+    def _finish(self, session: pytest.Session) -> None:
         if not self.measurements:
             self._nothing_measured(session)
             return
-        if hasattr(self.config, "cache"):
-            self._keep_last_run()
+        # After Ctrl-C, -x or an internal error what was measured is kept, but decides nothing.
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        self._complete = ended and not (session.shouldfail or session.shouldstop)
+        self._keep_last_run()
         if self.baseline and self._complete:
             self._decide(session, *self.baseline)
         if self.config.option.perf_save:
@@ -189,11 +213,18 @@ class PerfSession:
         """The table and the verdict, after the host's own table."""
         reporter = terminalreporter
         if self.measurements:
+            from yolo_perf.analysis.figures import utilization
             from yolo_perf.report import tables
 
             width, color = reporter._tw.fullwidth, reporter._tw.hasmarkup
             reporter.section("yolo-perf", sep="-")
             reporter.write_line(tables.results(self.run, self.comparisons, width=max(80, width), color=color))
+            above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
+            if above:
+                reporter.write_line(f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
+        for nodeid, reason in self._absence.items():
+            if nodeid in self._collected:
+                reporter.write_line(f"Not measured: {nodeid.partition('::')[2]}: {reason}", yellow=True)
         for markup, line in self._lines:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
@@ -205,7 +236,9 @@ class PerfSession:
         from yolo_perf.records import Commit
 
         found = self.config.hook.pytest_benchmark_generate_commit_info(config=self.config) or {}
-        return Commit(id=found.get("id"), branch=found.get("branch"), dirty=bool(found.get("dirty")))
+        if not re.fullmatch(r"[0-9a-f]{7,64}", str(found.get("id"))):  # "unversioned" where there is no repository
+            return Commit()
+        return Commit(id=found["id"], branch=found.get("branch"), dirty=bool(found.get("dirty")))
 
     @property
     def run(self) -> "Run":
@@ -213,7 +246,7 @@ class PerfSession:
         from yolo_perf.records import Run
 
         return Run(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=self._created,
             machine=self.bench.machine,
             peaks=self.bench.peaks,
             commit=self.commit,
@@ -227,7 +260,7 @@ class PerfSession:
         self._lines.append((markup, text))
 
     def _nothing_measured(self, session: pytest.Session) -> None:
-        disabled = getattr(getattr(self.config, "_benchmarksession", None), "disabled", False)
+        disabled = self.config._benchmarksession.disabled  # type: ignore[attr-defined]
         if disabled and not (self._asked or self.config.option.perf_save):
             return
         self._say("Nothing was measured: no verdict.", "red")
@@ -250,12 +283,13 @@ class PerfSession:
     def _keep_last_run(self) -> None:
         from yolo_perf.verdict.baselines import write_document
 
-        cache = self.config.cache
-        assert cache is not None  # noqa: S101 - hasattr was asked before
+        cache = getattr(self.config, "cache", None)
         try:
+            if cache is None:
+                raise OSError("pytest's cache is switched off")
             path = Path(cache.mkdir("yolo-perf")) / LAST_RUN
             write_document(self._document(), path)
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:
             self._say(f"This run could not be kept: {error}.", "red")
             return
         if not self._complete:
@@ -303,6 +337,11 @@ class PerfSession:
         if not self._complete or session.exitstatus != pytest.ExitCode.OK:
             self._say("Not saved as a baseline: the session did not pass as a whole.", "red")
             return
+        lost = self._lost_by_saving()
+        if lost:
+            self._say(f"Not saved as a baseline: {lost}", "red")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
         try:
             path = save_baseline(self._document(), self._baselines, self.bench.machine)
         except BaselineError as error:
@@ -311,15 +350,37 @@ class PerfSession:
             return
         self._say(f"Saved as this machine's baseline: {_relative(path)}")
 
+    def _lost_by_saving(self) -> str:
+        """What the gate would no longer see if this session became the baseline; "" where nothing."""
+        from yolo_perf.verdict.baselines import find_baseline, read_run
+
+        path = find_baseline(self._baselines, self.bench.machine)
+        if path is None:
+            return ""
+        try:
+            before = {measurement.case.label for measurement in read_run(path).measurements}
+        except BaselineError as error:
+            return str(error)
+        lost = sorted(before - {measurement.case.label for measurement in self.measurements})
+        return f"{_relative(path)} has {', '.join(lost)} too. Measure those as well, or remove it." if lost else ""
+
     def _expected(self, measurement: "Measurement") -> bool:
-        """Whether this session was asked for a baseline's case."""
-        file = self.config.rootpath / measurement.nodeid.partition("::")[0]
-        arguments = [Path(self.config.invocation_params.dir / arg) for arg in self.config.args]
+        """Whether this session was asked for a baseline's case.
+
+        A case whose test was collected was; one whose test is no more, too, unless it was deselected or other
+        files, sizes or optimisations were named.
+        """
+        nodeid, settings = measurement.nodeid, self.settings
+        if nodeid in self._collected:
+            return True
+        file = (self.config.rootpath / nodeid.partition("::")[0]).resolve()
+        here = self.config.invocation_params.dir
+        arguments = [(here / argument).resolve() for argument in self.config.args if "::" not in argument]
         return (
-            measurement.case.size in self.settings.sizes
-            and measurement.case.backend in self.optimizations
-            and measurement.nodeid not in self._deselected
-            and any(file.is_relative_to(argument) for argument in arguments if "::" not in str(argument))
+            nodeid not in self._deselected
+            and measurement.case.size in settings.sizes
+            and (not settings.optimizations or measurement.case.backend in settings.optimizations)
+            and any(file.is_relative_to(argument) for argument in arguments)
         )
 
 
@@ -348,7 +409,7 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(
         sizes=parse.parse_sizes(_text(config, "sizes")),
         optimizations=parse.parse_names(_text(config, "optimizations")),
-        batch=parse.parse_count(_text(config, "batch"), "The batch"),
+        batch=parse.parse_count(_text(config, "batch"), "The batch", parse.MAX_BATCH),
         threads=parse.parse_count(threads, "The number of threads") if threads else None,
         image_size=parse.parse_image_size(_text(config, "image_size")),
         data=Path(data) if data else None,

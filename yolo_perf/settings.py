@@ -7,7 +7,7 @@ from yolo_perf.errors import UsageError
 from yolo_perf.yolov5.sizes import SIZES, check_image_size, check_size
 
 IMAGE_SIZE = 640
-BATCH = 4
+BATCH, MAX_BATCH = 4, 256
 BUDGET_S = 3.0
 # Two sessions of the same code on one shared machine were seen to differ by up to 1.9-fold.
 LATENCY_MARGIN = 1.0
@@ -52,14 +52,14 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
-def parse_count(text: str, what: str) -> int:
-    """A whole number of at least 1."""
+def parse_count(text: str, what: str, most: int = 100_000) -> int:
+    """A whole number from 1 to `most`."""
     try:
         value = int(text)
     except ValueError:
         value = 0
-    if not 1 <= value <= 100_000:
-        raise UsageError(f"{what} must be a whole number from 1 to 100000, got {text!r}.")
+    if not 1 <= value <= most:
+        raise UsageError(f"{what} must be a whole number from 1 to {most}, got {text!r}.")
     return value
 
 

@@ -4,7 +4,7 @@ MEBI = 2**20
 
 
 def milliseconds(seconds: float) -> str:
-    """A duration in ms with three significant digits or two decimals, without its unit."""
+    """A duration in ms, with two decimals below a second, without its unit."""
     value = seconds * 1e3
     return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
 

@@ -57,14 +57,26 @@ def test_below_the_tolerance_is_refused_with_figures() -> None:
         require(wrong, backend, CASE, learned)
 
 
-def test_boxes_are_asked_of_learned_weights_alone() -> None:
-    backend = backends()["onnx-static-int8"]
-    found = Parity(sqnr_db=backend.min_sqnr_db, box_agreement=backend.min_box_agreement - 0.1, images=2)
+def test_half_of_the_boxes_is_enough_for_seeded_weights() -> None:
+    backend = replace(backends()["onnx-static-int8"], min_box_agreement=0.8)
+    found = Parity(sqnr_db=backend.min_sqnr_db, box_agreement=0.5, images=2)
     require(found, backend, CASE, measurement().weights)
+    for wrong in (replace(found, box_agreement=0.39), replace(found, sqnr_db=backend.min_sqnr_db - 0.1)):
+        with pytest.raises(ParityError):
+            require(wrong, backend, CASE, measurement().weights)
     with pytest.raises(ParityError):
         require(found, backend, CASE, replace(measurement().weights, source="yolov5n.pt"))
+
+
+@pytest.mark.parametrize("name", list(backends()))
+@pytest.mark.parametrize("columns", [np.s_[2:4], np.s_[4:5], np.s_[5:]], ids=["sizes", "objectness", "classes"])
+def test_a_lost_part_of_the_output_is_refused(name: str, columns: slice) -> None:
+    """However right the rest is, and for seeded weights too."""
+    expected = rows((100, 100, 0.9, 0), (400, 400, 0.9, 1))
+    lost = expected.copy()
+    lost[..., columns] = 0
     with pytest.raises(ParityError):
-        require(replace(found, sqnr_db=backend.min_sqnr_db - 0.1), backend, CASE, measurement().weights)
+        require(parity(expected, lost, [GEOMETRY]), backends()[name], CASE, measurement().weights)
 
 
 def test_another_shape_is_refused() -> None:

@@ -39,6 +39,13 @@ def test_counts_grow_with_the_area() -> None:
     assert large.weight_bytes == small.weight_bytes == 4 * 1_867_405
 
 
+def test_bytes_follow_the_number_format() -> None:
+    floats, integers = count("n"), count("n", dtype="int8")
+    assert integers.weight_bytes * 4 == floats.weight_bytes
+    assert integers.activation_bytes * 4 == floats.activation_bytes
+    assert integers.flops == floats.flops
+
+
 def test_nothing_goes_uncounted() -> None:
     assert count("n").uncounted == ()
 

@@ -234,11 +234,8 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
 
 
 def official() -> Path | None:
-    folders = [
-        Path(os.environ.get("YOLO_PERF_DATA", "/nonexistent")),
-        Path(__file__).parents[3] / "shared/data",
-    ]
-    return next((p for folder in folders if (p := folder / "weights/yolov5n.pt").is_file()), None)
+    path = Path(os.environ.get("YOLO_PERF_DATA", "/nonexistent")) / "weights/yolov5n.pt"
+    return path if path.is_file() else None
 
 
 @pytest.mark.skipif(official() is None, reason="no weights/yolov5n.pt: set YOLO_PERF_DATA to its folder")

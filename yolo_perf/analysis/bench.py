@@ -4,7 +4,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -110,9 +110,9 @@ class Bench:
         backend.check_available()
         case = self.case(size, backend)
         reference = self._reference(size)
-        reset_peak_rss()
         infer = backend.prepare(reference.subject, case)
         agreed = self._agree(backend, case, infer, reference)
+        reset_peak_rss()  # after a cold run's export and calibration, which are not the case's
         images = reference.images[: case.batch]
         started = self._clock()
         infer(images)
@@ -123,7 +123,7 @@ class Bench:
             case=case,
             nodeid=nodeid,
             weights=subject.weights,
-            work=count(size, subject.weights.classes, case.image_size),
+            work=count(size, subject.weights.classes, case.image_size, case.dtype),
             round_seconds=rounds,
             warmup_rounds=chosen.warmup_rounds,
             parity=agreed,
@@ -154,7 +154,7 @@ class Bench:
         ]
         images = stack([image for image, _ in pairs])
         eager = backends()["eager"]
-        infer = eager.prepare(subject, replace(self.case(size, eager), batch=1))
+        infer = eager.prepare(subject, self.case(size, eager))
         return _Reference(
             subject=subject,
             images=images,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from yolo_perf.backends.registry import backends
+from yolo_perf.backends.registry import Subject, backends
 from yolo_perf.backends.subject import find_checkpoint, load_weights
 from yolo_perf.errors import DataError
 from yolo_perf.machine.identity import identify
@@ -30,8 +30,8 @@ def draw_detections(
     """
     import cv2
 
-    from yolo_perf.backends.registry import Subject
-
+    if data is not None and not data.is_dir():
+        raise DataError(f"No such data folder: {data}. Give one that holds weights/, or leave it out.")
     model, weights = load_weights(size, find_checkpoint(size, data))
     eager = backends()["eager"]
     threads = identify(with_torch=False).usable_cores
@@ -39,16 +39,29 @@ def draw_detections(
     subject = Subject(model=model, weights=weights, calibration_name="", calibration=lambda: iter(()))
     infer = eager.prepare(subject, case)
     names = COCO_CLASSES if weights.classes == len(COCO_CLASSES) else ()
-    for path in images:
+    targets = [out / f"{path.stem}.jpg" for path in images]
+    _check_targets(images, targets)
+    for path, target in zip(images, targets, strict=True):
         picture = load_image(path)
         image, geometry = letterbox(picture, image_size)
         found = postprocess(infer(image[None])[0], geometry)
         ok, encoded = cv2.imencode(".jpg", draw(picture, found, names))
-        target = out / f"{path.stem}.jpg"
+        if not ok:
+            raise DataError(f"OpenCV cannot write a picture of {path.name}'s size as JPEG.")
         try:
             out.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(encoded.tobytes() if ok else b"")
+            target.write_bytes(encoded.tobytes())
         except OSError as error:
             raise DataError(f"Cannot write {target}: {error.strerror or error}.") from error
         say(f"{target}: {len(found.scores)} objects")
     return not weights.seeded
+
+
+def _check_targets(images: tuple[Path, ...], targets: list[Path]) -> None:
+    """Raise DataError where a picture would be written over: one of the user's, or one of ours."""
+    inputs = {path.resolve() for path in images}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise DataError(f"{target} is one of the pictures themselves. Name another folder: --out FOLDER")
+        if targets.count(target) > 1:
+            raise DataError(f"Two pictures would both become {target}. Draw them into folders of their own.")

@@ -17,24 +17,31 @@ if TYPE_CHECKING:
 
 MAX_SQNR_DB = 200.0
 """Given where two outputs are equal, or so close that the figure says nothing more."""
+SIZES, CLASSES = slice(2, 4), slice(5, None)
+"""Columns of a row: width and height; class scores."""
 CONFIDENCE, NEAR_CONFIDENCE, IOU = 0.25, 0.05, 0.5
 
 
 def parity(
     reference: "NDArray[np.float32]", output: "NDArray[np.float32]", geometries: "Sequence[Letterbox]"
 ) -> Parity:
-    """Agreement of two raw outputs, (N, rows, 5 + classes) each, over the same N images."""
+    """Agreement of two raw outputs, (N, rows, 5 + classes) each, over the same N images.
+
+    The SQNR is the worse one of box sizes and class scores, each by itself: together, hundreds of pixels would
+    drown scores below 1. Box centres are left out, as a cell's place is most of them whatever the network
+    says; they and the objectness are judged by the boxes that come of them.
+    """
     if reference.shape != output.shape:
         raise ParityError(f"Output has shape {output.shape}, eager's has {reference.shape}.")
     return Parity(
-        sqnr_db=sqnr_db(reference, output),
+        sqnr_db=min(sqnr_db(reference[..., columns], output[..., columns]) for columns in (SIZES, CLASSES)),
         box_agreement=box_agreement(reference, output, geometries),
         images=len(geometries),
     )
 
 
 def sqnr_db(reference: "NDArray[np.float32]", output: "NDArray[np.float32]") -> float:
-    """Signal to quantisation noise, 10 log10(sum r^2 / sum (r - o)^2) in dB; -inf becomes -MAX_SQNR_DB."""
+    """Signal to quantisation noise, 10 log10(sum r^2 / sum (r - o)^2) in dB, within +-MAX_SQNR_DB."""
     signal = float(np.square(reference, dtype=np.float64).sum())
     noise = float(np.square(reference.astype(np.float64) - output).sum())
     if not np.isfinite(noise) or signal == 0:
@@ -64,15 +71,15 @@ def box_agreement(
 def require(parity: Parity, backend: Backend, case: Case, weights: Weights) -> None:
     """Raise ParityError where the agreement is below what the backend states.
 
-    Boxes are asked of a checkpoint's weights alone. A seeded detector has not learned to be sure: many of its
-    confidences lie near the threshold, and 8 bits turn a good half of them over while the SQNR is above 25 dB.
+    For seeded weights half of the box agreement is enough: such a detector has not learned to be sure, many of
+    its confidences lie near the threshold, and 8 bits turn about half of its boxes over.
     """
-    boxes_differ = not weights.seeded and parity.box_agreement < backend.min_box_agreement
-    if parity.sqnr_db < backend.min_sqnr_db or boxes_differ:
+    floor = backend.min_box_agreement * (0.5 if weights.seeded else 1)
+    if parity.sqnr_db < backend.min_sqnr_db or parity.box_agreement < floor:
         raise ParityError(
             f"{case.label} does not agree with eager, so it is not timed: SQNR {parity.sqnr_db:.1f} dB "
             f"(at least {backend.min_sqnr_db:g}), box agreement {parity.box_agreement:.3f} "
-            f"(at least {backend.min_box_agreement:g}) over {parity.images} images."
+            f"(at least {floor:g}) over {parity.images} images."
         )
 
 

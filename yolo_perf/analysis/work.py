@@ -20,6 +20,7 @@ from yolo_perf.records import Bound, Dtype, Peaks, Work
 from yolo_perf.yolov5.sizes import check_image_size
 
 FLOAT_BYTES = 4
+ELEMENT_BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "int8": 1}
 TRACED_SIZE = 32
 
 Handle = Callable[[Sequence[Any], Sequence[Any]], "Counter[str]"]
@@ -32,15 +33,17 @@ POINTWISE = {
     "aten::silu": 4,
     "aten::mul": 1,
     "aten::sub": 1,
-    "aten::add": 1,
     "aten::pow": 1,
 }
 IGNORED = {"aten::meshgrid"}  # grid indices: constants once exported
 
 
 @cache
-def count(size: str, classes: int = 80, image_size: int = 640) -> Work:
-    """Work of one image through a fused model. Raises UsageError for an unknown size or image size."""
+def count(size: str, classes: int = 80, image_size: int = 640, dtype: Dtype = "fp32") -> Work:
+    """Work of one image through a fused model, its weights and activations stored in `dtype`.
+
+    Raises UsageError for an unknown size or image size.
+    """
     area = (check_image_size(image_size) // TRACED_SIZE) ** 2
     with warnings.catch_warnings():
         # fvcore builds on torch.jit, which announces its end at import and at every trace.
@@ -49,8 +52,8 @@ def count(size: str, classes: int = 80, image_size: int = 640) -> Work:
     return Work(
         macs=round(counts["macs"]) * area,
         other_flops=round(counts["flops"]) * area,
-        weight_bytes=weight_bytes,
-        activation_bytes=round(counts["bytes"]) * area,
+        weight_bytes=weight_bytes * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
+        activation_bytes=round(counts["bytes"]) * area * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
         uncounted=tuple(sorted(uncounted)),
     )
 

@@ -48,6 +48,8 @@ def artefact(label: str, suffix: str, key: dict[str, str], build: Callable[[Path
         raise _unwritable(folder, error) from error
     try:
         build(scratch / path.name)
+        with (scratch / path.name).open("rb+") as stream:
+            os.fsync(stream.fileno())
         (scratch / path.name).replace(path)
     except OSError as error:
         raise _unwritable(folder, error) from error

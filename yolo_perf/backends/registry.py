@@ -39,8 +39,7 @@ class Subject:
 class Backend:
     """One optimisation: how to prepare it, and how far its output must agree with fused eager's.
 
-    A case agrees where its SQNR over the raw output *and*, for a checkpoint's weights, its box agreement
-    reach these floors.
+    A case agrees where its SQNR *and* its box agreement reach these floors: see `analysis.parity`.
     """
 
     name: str

@@ -40,7 +40,7 @@ def find_checkpoint(size: str, data: Path | None) -> Path | None:
     if data is None:
         return None
     for path in (data / "weights" / f"yolov5{size}.pt", data / f"yolov5{size}.pt"):
-        if path.exists():
+        if path.exists() or path.is_symlink():  # a dangling link is a mistake to hear of, not seeded weights
             return path
     return None
 
@@ -78,5 +78,5 @@ def _digest(dataset: Dataset, image_size: int) -> str:
     """A name for the calibration's content: equal names, equal pixels."""
     digest = hashlib.sha256(str(image_size).encode())
     for index in range(min(CALIBRATION_PICTURES, len(dataset))):
-        digest.update(dataset.paths[index].read_bytes() if dataset.paths else dataset.encoded[index])
+        digest.update(dataset.read(index))
     return digest.hexdigest()[:16]

@@ -39,6 +39,10 @@ class Dataset:
             return load_image(self.paths[index])
         return decode(self.encoded[index], self.label(index))
 
+    def read(self, index: int) -> bytes:
+        """One picture as it lies in its file. Raises DataError where that cannot be read."""
+        return _read(self.paths[index]) if self.paths else self.encoded[index]
+
     def label(self, index: int) -> str:
         """Name of one picture for messages: the file's, or "synthetic-003"."""
         return self.paths[index].name if self.paths else f"{self.name}-{range(len(self))[index]:03d}"
@@ -88,14 +92,17 @@ def synthetic(count: int = 16, seed: int = 0) -> Dataset:
 def load_image(path: Path) -> NDArray[np.uint8]:
     """The picture in a file, (height, width, 3) BGR; see `decode`. Raises DataError naming the path."""
     # Read here and decoded from memory: OpenCV's own file reading fails on non-ASCII names on Windows.
+    return decode(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"Not a picture file: {path}. Give a file, or remove it from the data folder.")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(f"Cannot read {path}: {reason}. Check the path and its permissions.") from error
-    return decode(data, str(path))
 
 
 def decode(data: bytes, label: str) -> NDArray[np.uint8]:

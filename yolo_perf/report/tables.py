@@ -36,7 +36,7 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
     if changes:
         table.add_column("vs baseline", justify="right", no_wrap=True)
     headings: dict[int, Text] = {}
-    for _, group in groupby(run.measurements, key=lambda m: (m.case.size, m.weights.digest, m.work)):
+    for _, group in groupby(run.measurements, key=lambda m: (m.case.size, m.weights.digest)):
         for position, measurement in enumerate(group):
             if position == 0:
                 headings[table.row_count] = _heading(measurement)
@@ -113,7 +113,7 @@ def _heading(measurement: Measurement) -> Text:
     work, weights = measurement.work, measurement.weights
     return Text(
         f"yolov5{measurement.case.size}  {units.mega(weights.parameters)} M params  "
-        f"{units.mebibytes(work.weight_bytes)} MiB  {units.giga(work.macs)} GMAC  weights {weights.source}",
+        f"{units.mebibytes(4 * weights.parameters)} MiB  {units.giga(work.macs)} GMAC  weights {weights.source}",
         style="bold",
     )
 
@@ -148,6 +148,8 @@ def _change(changes: dict[tuple[str, str], list[Comparison]], measurement: Measu
     worst = min(found, key=lambda c: list(STYLES).index(c.verdict))
     ratio = next((c.ratio for c in found if c.metric == "latency"), None)
     text = units.signed_percent(ratio) if ratio is not None else worst.verdict
+    if worst.metric == "utilization" and worst.ratio is not None:
+        text = f"util {units.signed_percent(worst.ratio)}"
     return (Text(text, style=STYLES[worst.verdict]),)
 
 

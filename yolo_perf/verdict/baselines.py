@@ -145,6 +145,12 @@ def _claim(scratch: Path, target: Path) -> Path:
             os.link(scratch, path)
         except FileExistsError:
             continue
+        except OSError:  # a file system without hard links: take the name first, then fill it
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            scratch.replace(path)
         return path
 
 

@@ -1,0 +1,101 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.factories import machine, peaks
+from yolo_perf.analysis.bench import Bench
+from yolo_perf.analysis.timing import Plan
+from yolo_perf.backends.registry import Backend, Subject, backends
+from yolo_perf.errors import ParityError
+from yolo_perf.settings import Settings
+
+
+class Clock:
+    """Moves by a second at every look."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
+    monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    yield Bench(Settings(sizes=("n",), image_size=32, batch=3, slow_down=(("n-eager", 5.0),)), Clock())
+
+
+def rounds_by(clock: Callable[[], float], timed: list[Plan]) -> Callable[..., tuple[float, ...]]:
+    """Times as pytest-benchmark does, by the given clock."""
+
+    def time_rounds(target: Callable[[], object], plan: Plan) -> tuple[float, ...]:
+        timed.append(plan)
+        durations = []
+        for _ in range(plan.rounds):
+            started = clock()
+            target()
+            durations.append(clock() - started)
+        return tuple(durations)
+
+    return time_rounds
+
+
+def test_a_measurement_is_complete(bench: Bench) -> None:
+    plans: list[Plan] = []
+    found = bench.measure("n", backends()["batched"], "file::test", rounds_by(bench._clock, plans))
+    assert (found.case.id, found.nodeid) == ("n-batched-b3-32px-t2", "file::test")
+    assert plans == [Plan(warmup_rounds=1, rounds=3)]  # a call lasts a second of this clock, the budget three
+    assert found.round_seconds == (1.0,) * 3
+    assert (found.weights.source, found.weights.parameters) == ("seeded", 1_867_405)
+    assert found.parity.images == 3
+    assert found.work.macs == 2_234_675_200 // 400
+
+
+def test_a_drill_really_slows_its_case(bench: Bench) -> None:
+    plain = bench.measure("n", backends()["batched"], "", rounds_by(bench._clock, []))
+    slow = bench.measure("n", backends()["eager"], "", rounds_by(bench._clock, []))
+    assert slow.round_seconds[0] >= 5 * plain.round_seconds[0]
+
+
+def test_a_wrong_output_is_never_timed(bench: Bench) -> None:
+    def prepare(subject: Subject, case: Any) -> Any:
+        right = backends()["eager"].prepare(subject, case)
+
+        def wrong(images: Any) -> Any:
+            output = np.array(right(images))
+            output[..., 4:] = 0
+            return output
+
+        return wrong
+
+    def never(*_: object) -> tuple[float, ...]:
+        raise AssertionError("timed")
+
+    with pytest.raises(ParityError, match="n-onnx does not agree"):
+        bench.measure("n", replace(backends()["onnx"], prepare=prepare), "", never)
+
+
+def test_one_size_is_held_at_a_time(bench: Bench) -> None:
+    first = bench._reference("n")
+    assert bench._reference("n") is first
+    bench._reference("s")
+    assert list(bench._references) == ["s"]
+
+
+def test_more_threads_than_cores_are_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    assert Bench(Settings(threads=8)).threads == 8
+    assert "8 threads on 2 usable cores" in caplog.text
+    assert Bench(Settings()).threads == 2
+
+
+def test_a_dtype_without_a_roof_is_set_beside_the_fp32_one(bench: Bench) -> None:
+    int8: Backend = backends()["onnx-static-int8"]
+    assert bench.case("n", int8).dtype == "int8"
+    bench.__dict__["peaks"] = replace(peaks(), flops_per_s={"fp32": 1e9})
+    assert bench.case("n", int8).dtype == "fp32"
