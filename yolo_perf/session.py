@@ -33,7 +33,8 @@ class PerfSession:
     def __init__(self, config: pytest.Config):
         self.config = config
         self.settings = read_settings(config)
-        self.optimizations = self._optimizations()
+        if self.settings.optimizations:
+            _ = self.optimizations  # names are checked now; without any, the registry need not be loaded yet
         self.measurements: list[Measurement] = []
         self.comparisons: tuple[Comparison, ...] = ()
         self._active = False
@@ -63,7 +64,8 @@ class PerfSession:
 
         return Bench(self.settings)
 
-    def _optimizations(self) -> tuple[str, ...]:
+    @cached_property
+    def optimizations(self) -> tuple[str, ...]:
         """Names of the chosen optimisations in order."""
         from yolo_perf.backends.registry import choose
 

@@ -1,7 +1,7 @@
 """ONNX Runtime with 8-bit integers: quantised while running (dynamic), or calibrated beforehand (static).
 
-Dynamic quantisation rewrites convolutions to ConvInteger, whose input is quantised anew at every call; it
-is here because people try it, and is usually slower than FP32. Static quantisation inserts QuantizeLinear /
+Dynamic quantisation rewrites convolutions to ConvInteger, whose input is quantised anew at every call: it pays
+at best where there is much arithmetic for each activation. Static quantisation inserts QuantizeLinear /
 DequantizeLinear pairs that the runtime folds into integer convolutions: unsigned 8-bit activations, signed
 8-bit weights per channel, the pair that VNNI and its predecessors multiply.
 """
