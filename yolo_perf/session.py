@@ -175,9 +175,11 @@ class PerfSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """Leave out the momentary clock, which would make every two sessions' machines differ."""
+        """Leave out what makes every two sessions' machines differ: momentary clock, host name, kernel build."""
         for name in ("hz_actual", "hz_actual_friendly"):
             machine_info.get("cpu", {}).pop(name, None)
+        machine_info.pop("node", None)
+        machine_info["release"] = str(machine_info.get("release", "")).partition("-")[0]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
@@ -279,7 +281,6 @@ class PerfSession:
             machine_info=host.get_machine_info(),
             commit_info=self.config.hook.pytest_benchmark_generate_commit_info(config=self.config),
         )
-        document["machine_info"].pop("node", None)  # a baseline is published: nobody needs the host's name
         self.pytest_benchmark_update_json(output_json=document)
         return document
 
