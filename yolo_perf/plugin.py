@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from yolo_perf import settings as parse
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
+from yolo_perf.options import add_options
+from yolo_perf.progress import progress
 from yolo_perf.session import FIXTURE, PerfSession
 
 if TYPE_CHECKING:
@@ -21,36 +22,10 @@ if TYPE_CHECKING:
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
 
-_SETTINGS = (
-    ("sizes", "n,s,m,l,x", "model sizes to measure"),
-    ("optimizations", "", "optimisations to measure (default: all)"),
-    ("batch", str(parse.BATCH), "images a call where an optimisation batches"),
-    ("threads", "", "threads of every engine (default: one a physical core that this process may use)"),
-    ("image-size", str(parse.IMAGE_SIZE), "side of the square input in pixels, a multiple of 32"),
-    ("data", "", "folder with pictures and weights (default: $YOLO_PERF_DATA, else drawn pictures)"),
-    ("rounds", "", "timed rounds of each case (default: as many as the budget holds, 3 to 50)"),
-    ("budget", str(parse.BUDGET_S), "seconds of timed rounds of each case"),
-    ("latency-margin", f"{parse.LATENCY_MARGIN * 100:.0f}", "latency may grow by this many per cent"),
-    ("utilization-margin", f"{parse.UTILIZATION_MARGIN * 100:.0f}", "and utilisation shrink by as much"),
-    ("baselines", "baselines", "folder of saved baselines"),
-)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Every setting as --perf-<word> and as an ini value perf_<word>."""
-    group = parser.getgroup("yolo-perf", "YOLOv5 CPU performance")
-    for word, default, text in _SETTINGS:
-        name = word.replace("-", "_")
-        parser.addini(f"perf_{name}", text, default=default)
-        shown = f" [{default}]" if default else ""
-        group.addoption(f"--perf-{word}", metavar=word.upper(), default=None, help=text + shown)
-    group.addoption("--perf-save", action="store_true", help="record this session as the machine's new baseline")
-    group.addoption(
-        "--perf-slow-down",
-        metavar="CASE=FACTOR",
-        default="",
-        help="slow cases down on purpose, as in n-onnx=2, to see the gate catch it",
-    )
+    """The options: see `options`."""
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -101,7 +76,7 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
             benchmark.extra_info.update(state.record(measurement))
         return measurement
 
-    with state.progress():
+    with progress(request.config):
         yield measure
 
 
@@ -109,7 +84,7 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
 def perf_bench(request: pytest.FixtureRequest) -> Iterator["Bench"]:
     """This session's bench: machine, roofs, pictures and models, for benchmarks of one's own."""
     state = _state(request.config)
-    with state.progress():
+    with progress(request.config):
         yield state.bench
 
 

@@ -1,10 +1,8 @@
 """A pytest session that measures: its settings, its baseline, and how it ends."""
 
 import contextlib
-import logging
-import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from yolo_perf import settings as parse
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
-from yolo_perf.settings import Settings
+from yolo_perf.options import read_settings, setting_text
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -73,7 +70,7 @@ class PerfSession:
 
     @property
     def _baselines(self) -> Path:
-        return self.config.rootpath / _text(self.config, "baselines")
+        return self.config.rootpath / setting_text(self.config, "baselines")
 
     def _choose_baseline(self) -> None:
         """Find and read the baseline now: it is better to hear of a damaged one before measuring.
@@ -112,20 +109,6 @@ class PerfSession:
             self.config.option.benchmark_compare = str(path)
         except BaselineError as error:
             self._baseline_error = error
-
-    @contextlib.contextmanager
-    def progress(self) -> Iterator[None]:
-        """Show what long steps say of themselves (logger `yolo_perf`) on the terminal while it lasts."""
-        handler = _TerminalHandler(self.config)
-        logger = logging.getLogger("yolo_perf")
-        level = logger.level
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
 
     def record(self, measurement: "Measurement") -> dict[str, object]:
         """Keep a measurement; its figures for pytest-benchmark's `extra_info`, in SI units."""
@@ -386,49 +369,6 @@ class PerfSession:
             and (not settings.optimizations or measurement.case.backend in settings.optimizations)
             and any(file.is_relative_to(argument) for argument in arguments)
         )
-
-
-class _TerminalHandler(logging.Handler):
-    """Writes log lines to pytest's terminal, past its capture."""
-
-    def __init__(self, config: pytest.Config):
-        super().__init__(logging.INFO)
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
-        if self._reporter is None:
-            return
-        pause = self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext()
-        with pause:
-            self._reporter.ensure_newline()
-            self._reporter.write_line(f"  {record.getMessage()}")
-
-
-def read_settings(config: pytest.Config) -> Settings:
-    """Options first, then ini values, then defaults. Raises UsageError."""
-    threads, rounds = _text(config, "threads"), _text(config, "rounds")
-    data = _text(config, "data") or os.environ.get("YOLO_PERF_DATA", "")
-    return Settings(
-        sizes=parse.parse_sizes(_text(config, "sizes")),
-        optimizations=parse.parse_names(_text(config, "optimizations")),
-        batch=parse.parse_count(_text(config, "batch"), "The batch", parse.MAX_BATCH),
-        threads=parse.parse_count(threads, "The number of threads") if threads else None,
-        image_size=parse.parse_image_size(_text(config, "image_size")),
-        data=Path(data) if data else None,
-        rounds=parse.parse_count(rounds, "The number of rounds") if rounds else None,
-        budget_s=parse.parse_positive(_text(config, "budget"), "The time budget in seconds"),
-        latency_margin=parse.parse_margin(_text(config, "latency_margin"), "The latency margin"),
-        utilization_margin=parse.parse_margin(_text(config, "utilization_margin"), "The utilisation margin"),
-        slow_down=parse.parse_slow_down(config.option.perf_slow_down),
-    )
-
-
-def _text(config: pytest.Config, name: str) -> str:
-    """A setting's text: the option where it was given, else the ini value."""
-    option = getattr(config.option, f"perf_{name}")
-    return str(option if option is not None else config.getini(f"perf_{name}"))
 
 
 def _relative(path: Path) -> Path:

@@ -1,0 +1,67 @@
+"""The options and ini settings: one table, added to pytest's parser and read back as `Settings`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from yolo_perf import settings as parse
+from yolo_perf.settings import Settings
+
+_SETTINGS = (
+    ("sizes", "n,s,m,l,x", "model sizes to measure"),
+    ("optimizations", "", "optimisations to measure (default: all)"),
+    ("batch", str(parse.BATCH), "images a call where an optimisation batches"),
+    ("threads", "", "threads of every engine (default: one a physical core that this process may use)"),
+    ("image-size", str(parse.IMAGE_SIZE), "side of the square input in pixels, a multiple of 32"),
+    ("data", "", "folder with pictures and weights (default: $YOLO_PERF_DATA, else drawn pictures)"),
+    ("rounds", "", "timed rounds of each case (default: as many as the budget holds, 3 to 50)"),
+    ("budget", str(parse.BUDGET_S), "seconds of timed rounds of each case"),
+    ("latency-margin", f"{parse.LATENCY_MARGIN * 100:.0f}", "latency may grow by this many per cent"),
+    ("utilization-margin", f"{parse.UTILIZATION_MARGIN * 100:.0f}", "and utilisation shrink by as much"),
+    ("baselines", "baselines", "folder of saved baselines"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Every setting as --perf-<word> and as an ini value perf_<word>."""
+    group = parser.getgroup("yolo-perf", "YOLOv5 CPU performance")
+    for word, default, text in _SETTINGS:
+        name = word.replace("-", "_")
+        parser.addini(f"perf_{name}", text, default=default)
+        shown = f" [{default}]" if default else ""
+        group.addoption(f"--perf-{word}", metavar=word.upper(), default=None, help=text + shown)
+    group.addoption("--perf-save", action="store_true", help="record this session as the machine's new baseline")
+    group.addoption(
+        "--perf-slow-down",
+        metavar="CASE=FACTOR",
+        default="",
+        help="slow cases down on purpose, as in n-onnx=4, to see the gate catch it",
+    )
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Options first, then ini values, then defaults. Raises UsageError."""
+    threads, rounds = setting_text(config, "threads"), setting_text(config, "rounds")
+    data = setting_text(config, "data") or os.environ.get("YOLO_PERF_DATA", "")
+    return Settings(
+        sizes=parse.parse_sizes(setting_text(config, "sizes")),
+        optimizations=parse.parse_names(setting_text(config, "optimizations")),
+        batch=parse.parse_count(setting_text(config, "batch"), "The batch", parse.MAX_BATCH),
+        threads=parse.parse_count(threads, "The number of threads") if threads else None,
+        image_size=parse.parse_image_size(setting_text(config, "image_size")),
+        data=Path(data) if data else None,
+        rounds=parse.parse_count(rounds, "The number of rounds") if rounds else None,
+        budget_s=parse.parse_positive(setting_text(config, "budget"), "The time budget in seconds"),
+        latency_margin=parse.parse_margin(setting_text(config, "latency_margin"), "The latency margin"),
+        utilization_margin=parse.parse_margin(
+            setting_text(config, "utilization_margin"), "The utilisation margin"
+        ),
+        slow_down=parse.parse_slow_down(config.option.perf_slow_down),
+    )
+
+
+def setting_text(config: pytest.Config, name: str) -> str:
+    """A setting's text: the option where it was given, else the ini value."""
+    option = getattr(config.option, f"perf_{name}")
+    return str(option if option is not None else config.getini(f"perf_{name}"))
