@@ -1,6 +1,6 @@
-"""Fit the constants of `yolo_perf/yolov5/seeded_scales.py` to real pictures and print that module.
+"""Fit the constants of `yolo_perf/yolov5/seeded_scales.py` to real pictures, in place.
 
-    YOLO_PERF_DATA=FOLDER python tools/fit_seeded.py > yolo_perf/yolov5/seeded_scales.py
+    YOLO_PERF_DATA=FOLDER python tools/fit_seeded.py
 
 Run again only when `seeded.py` changes what it draws: new constants are new weights, and every baseline that
 was recorded with the old ones is no longer comparable.
@@ -8,7 +8,6 @@ was recorded with the old ones is no longer comparable.
 
 import math
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from yolo_perf.pipeline.images import open_dataset
 from yolo_perf.pipeline.letterbox import letterbox
-from yolo_perf.yolov5 import seeded
+from yolo_perf.yolov5 import seeded, seeded_scales
 from yolo_perf.yolov5.blocks import Conv
 from yolo_perf.yolov5.model import LAYERS, YoloV5, build
 from yolo_perf.yolov5.sizes import SIZES
@@ -27,48 +26,28 @@ ROOT_MEAN_SQUARE = 3.0  # of a convolution's output: large enough for SiLU to ac
 ABOVE_0_25 = (6, 11, 24)  # boxes a picture, by level
 ABOVE_0_001 = (450, 350, 160)
 
-HEADER = '''"""Fitted constants of the seeded initialisation. Made by `tools/fit_seeded.py`; not to be edited."""
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Objectness:
-    """One level of the head: what brings its features to unit logits, then objectness' gain and bias."""
-
-    feature_gain: float
-    gain: float
-    bias: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scales:
-    """Exponents of 2^(1/4), one a convolution in the order of `named_modules`, and the head's three levels."""
-
-    convolutions: tuple[int, ...]
-    objectness: tuple[Objectness, ...]
-
-
-SCALES: dict[str, Scales] = {'''
+MODULE = Path(seeded_scales.__file__)
+MARK = "SCALES: dict[str, Scales] = {\n"
 
 
 def main() -> None:
-    """Print the module."""
+    """Fit every size, then write the module's table anew."""
     dataset = open_dataset(Path(os.environ["YOLO_PERF_DATA"]))
     pictures = [
         torch.from_numpy(letterbox(dataset.load(i), 640)[0]).view(1, 3, 640, 640)
         for i in range(0, len(dataset), 3)
     ]
-    print(HEADER)
+    head, mark, _ = MODULE.read_text(encoding="utf-8").partition(MARK)
+    rows = []
     for size in SIZES:
         model = build(size)
         with torch.inference_mode():
             exponents = fit_convolutions(model, torch.cat(pictures[::5]))
             levels = fit_objectness(model, pictures)
         objectness = ", ".join(f"Objectness({gain}, {scale}, {bias})" for gain, scale, bias in levels)
-        print(f'    "{size}": Scales(convolutions={exponents}, objectness=({objectness},)),')
-        print(f"fitted {size}: {levels}", file=sys.stderr)
-    print("}")
+        rows.append(f'    "{size}": Scales(convolutions={exponents}, objectness=({objectness},)),\n')
+        print(f"fitted {size}: {levels}")
+    MODULE.write_text(f"{head}{mark}{''.join(rows)}}}\n", encoding="utf-8")
 
 
 def fit_convolutions(model: YoloV5, x: Tensor) -> tuple[int, ...]:

@@ -218,11 +218,16 @@ class PerfSession:
     # The end of a session.
 
     @cached_property
-    def commit(self) -> "Commit":
+    def _commit_info(self) -> dict[str, Any]:
         """What git says of the working directory, by way of pytest-benchmark."""
+        return self.config.hook.pytest_benchmark_generate_commit_info(config=self.config) or {}
+
+    @cached_property
+    def commit(self) -> "Commit":
+        """The commit, where there is one."""
         from yolo_perf.records import Commit
 
-        found = self.config.hook.pytest_benchmark_generate_commit_info(config=self.config) or {}
+        found = self._commit_info
         if not re.fullmatch(r"[0-9a-f]{7,64}", str(found.get("id"))):  # "unversioned" where there is no repository
             return Commit()
         return Commit(id=found["id"], branch=found.get("branch"), dirty=bool(found.get("dirty")))
@@ -254,15 +259,16 @@ class PerfSession:
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @cached_property
     def _document(self) -> dict[str, Any]:
-        """This session in pytest-benchmark's own form, with the block."""
+        """The finished session in pytest-benchmark's own form, with the block, to be kept and to be saved."""
         host = self.config._benchmarksession  # type: ignore[attr-defined]  # the host offers no other way
         document: dict[str, Any] = self.config.hook.pytest_benchmark_generate_json(
             config=self.config,
             benchmarks=host.benchmarks,
             include_data=False,  # the block has the rounds
             machine_info=host.get_machine_info(),
-            commit_info=self.config.hook.pytest_benchmark_generate_commit_info(config=self.config),
+            commit_info=self._commit_info,
         )
         self.pytest_benchmark_update_json(output_json=document)
         return document
@@ -275,7 +281,7 @@ class PerfSession:
             if cache is None:
                 raise OSError("pytest's cache is switched off")
             path = Path(cache.mkdir("yolo-perf")) / LAST_RUN
-            write_document(self._document(), path)
+            write_document(self._document, path)
         except (OSError, ValueError, TypeError) as error:
             self._say(f"This run could not be kept: {error}.", "red")
             return
@@ -330,7 +336,7 @@ class PerfSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         try:
-            path = save_baseline(self._document(), self._baselines, self.bench.machine)
+            path = save_baseline(self._document, self._baselines, self.bench.machine)
         except BaselineError as error:
             self._say(str(error), "red")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
