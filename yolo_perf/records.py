@@ -197,6 +197,54 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One row of a model's layers: a leaf, whose time is its own, or a block that sums its leaves."""
+
+    name: str  # "model.6.m.0.cv1.conv"; "model.6.(own)" is what a block does beside its children
+    kind: str  # its operators in torch's names; a block has none
+    leaf: bool
+    work: Work  # per image, each executed operator by itself
+    seconds: float | None  # per image; None where the layer was fused into another
+    flop_share: float  # of the model's multiply-accumulates: what published per-layer "utilisations" scale
+    fused_into: str = ""
+    operators: tuple[str, ...] = ()  # what the engine ran for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProfile:
+    """The timed layers of one case, beside the latency of the same case without instruments.
+
+    Times are means of the faster half of the rounds. Leaves partition `layers_s` with `between_s`.
+    """
+
+    case: Case
+    weights: Weights
+    peaks: Peaks
+    picture: str
+    layers: tuple[Layer, ...]
+    between_s: float  # per image, outside of every layer: dispatch from Python
+    latency_s: float  # per image, without instruments, in rounds between the instrumented ones
+    node_cost_s: float  # the profiler's own time in each node, already taken off
+    rounds: int
+    planned_rounds: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no interruption cut it short."""
+        return self.rounds == self.planned_rounds
+
+    @property
+    def leaves(self) -> tuple[Layer, ...]:
+        """The layers that partition the time."""
+        return tuple(layer for layer in self.layers if layer.leaf)
+
+    @property
+    def layers_s(self) -> float:
+        """Seconds of all leaves and what lies between them, per image."""
+        return self.between_s + sum(layer.seconds or 0.0 for layer in self.leaves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """The source that was measured, where git knows it."""
 

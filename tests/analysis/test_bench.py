@@ -47,7 +47,7 @@ def rounds_by(clock: Callable[[], float], timed: list[Plan]) -> Callable[..., tu
 
 def test_a_measurement_is_complete(bench: Bench) -> None:
     plans: list[Plan] = []
-    found = bench.measure("n", backends()["batched"], "file::test", rounds_by(bench._clock, plans))
+    found = bench.measure("n", backends()["batched"], "file::test", rounds_by(bench.clock, plans))
     assert (found.case.id, found.nodeid) == ("n-batched-b3-32px-t2", "file::test")
     assert plans == [Plan(warmup_rounds=1, rounds=3)]  # a call lasts a second of this clock, the budget three
     assert found.round_seconds == (1.0,) * 3
@@ -57,8 +57,8 @@ def test_a_measurement_is_complete(bench: Bench) -> None:
 
 
 def test_a_drill_really_slows_its_case(bench: Bench) -> None:
-    plain = bench.measure("n", backends()["batched"], "", rounds_by(bench._clock, []))
-    slow = bench.measure("n", backends()["eager"], "", rounds_by(bench._clock, []))
+    plain = bench.measure("n", backends()["batched"], "", rounds_by(bench.clock, []))
+    slow = bench.measure("n", backends()["eager"], "", rounds_by(bench.clock, []))
     assert slow.round_seconds[0] >= 5 * plain.round_seconds[0]
 
 

@@ -74,9 +74,9 @@ def test_the_graph_is_free_of_shape_arithmetic(subject: Subject) -> None:
 def test_static_int8_leaves_box_decoding_in_float(subject: Subject) -> None:
     import onnx
 
-    from yolo_perf.backends.onnx_int8 import _static
+    from yolo_perf.backends.onnx_int8 import static
 
-    graph = onnx.load(_static(subject, case("onnx-static-int8"))).graph
+    graph = onnx.load(static(subject, case("onnx-static-int8"))).graph
     made_by = {output: node for node in graph.node for output in node.output}
     decoding = [n for n in graph.node if n.name.startswith("/model.24/") and n.op_type in ("Pow", "Mul")]
     assert decoding

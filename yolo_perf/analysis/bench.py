@@ -50,7 +50,8 @@ class Bench:
 
     def __init__(self, settings: Settings, clock: Clock = time.perf_counter):
         self.settings = settings
-        self._clock = clock
+        self.clock = clock
+        self._subjects: dict[str, Subject] = {}
         self._references: dict[str, _Reference] = {}
 
     @cached_property
@@ -99,8 +100,7 @@ class Bench:
         """Eager's rows (rows, 5 + classes) for the first pictures, each with its geometry."""
         subject = self._reference(size).subject
         infer = backends()["eager"].prepare(subject, self.case(size, backends()["eager"]))
-        pairs = (letterbox(self.dataset.load(index), self.settings.image_size) for index in range(number))
-        return [(infer(image[None])[0], geometry) for image, geometry in pairs]
+        return [(infer(image[None])[0], geometry) for image, geometry in self._letterboxed(number)]
 
     def measure(self, size: str, backend: Backend, nodeid: str, time_rounds: TimeRounds) -> Measurement:
         """Measure one case. Raises BackendUnavailable, ParityError or another YoloPerfError.
@@ -114,9 +114,9 @@ class Bench:
         agreed = self._agree(backend, case, infer, reference)
         reset_peak_rss()  # after a cold run's export and calibration, which are not the case's
         images = reference.images[: case.batch]
-        started = self._clock()
+        started = self.clock()
         infer(images)
-        chosen = plan(self._clock() - started, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+        chosen = plan(self.clock() - started, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
         rounds = time_rounds(self._target(case, infer, images), chosen)
         subject = reference.subject
         return Measurement(
@@ -135,23 +135,35 @@ class Bench:
             return infer(images)
 
         factor = dict(self.settings.slow_down).get(case.label)
-        return slowed(call, factor, self._clock) if factor else call
+        return slowed(call, factor, self.clock) if factor else call
+
+    def subject(self, size: str) -> Subject:
+        """The size's model; the previous size's is let go first, for memory's sake."""
+        if size not in self._subjects:
+            self._references.clear()
+            self._subjects.clear()
+            gc.collect()
+            settings = self.settings
+            self._subjects[size] = prepare_subject(size, settings.data, self.dataset, settings.image_size)
+        return self._subjects[size]
+
+    def images(self, number: int) -> "Images":
+        """The first pictures, letterboxed: (number, 3, S, S); from the first again where there are fewer."""
+        return stack([image for image, _ in self._letterboxed(number)])
+
+    def _letterboxed(self, number: int) -> "list[tuple[NDArray[np.float32], Letterbox]]":
+        pictures = (self.dataset.load(index % len(self.dataset)) for index in range(number))
+        return [letterbox(picture, self.settings.image_size) for picture in pictures]
 
     def _reference(self, size: str) -> _Reference:
-        """The size's model and eager's output; the previous size's are let go first, for memory's sake."""
+        """What the size's backends are compared with."""
         if size not in self._references:
-            self._references.clear()
-            gc.collect()
             self._references[size] = self._new_reference(size)
         return self._references[size]
 
     def _new_reference(self, size: str) -> _Reference:
-        settings = self.settings
-        subject = prepare_subject(size, settings.data, self.dataset, settings.image_size)
-        number = max(settings.batch, PARITY_IMAGES)
-        pairs = [
-            letterbox(self.dataset.load(index % len(self.dataset)), settings.image_size) for index in range(number)
-        ]
+        subject = self.subject(size)
+        pairs = self._letterboxed(max(self.settings.batch, PARITY_IMAGES))
         images = stack([image for image, _ in pairs])
         eager = backends()["eager"]
         infer = eager.prepare(subject, self.case(size, eager))

@@ -36,7 +36,7 @@ def draw_detections(
     eager = backends()["eager"]
     threads = identify(with_torch=False).usable_cores
     case = Case(size=size, backend="eager", batch=1, image_size=image_size, threads=threads)
-    subject = Subject(model=model, weights=weights, calibration_name="", calibration=lambda: iter(()))
+    subject = Subject(load=lambda: model, weights=weights, calibration_name="", calibration=lambda: iter(()))
     infer = eager.prepare(subject, case)
     names = COCO_CLASSES if weights.classes == len(COCO_CLASSES) else ()
     targets = [out / f"{path.stem}.jpg" for path in images]

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 50
 LOW_QUANTILE = 0.1
@@ -45,3 +46,44 @@ def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_c
             pass
 
     return slow_call
+
+
+def faster_half(seconds: Sequence[float]) -> list[int]:
+    """Indices of the faster half of the rounds, the middle one included."""
+    order = sorted(range(len(seconds)), key=seconds.__getitem__)
+    return order[: (len(order) + 1) // 2]
+
+
+def steady_mean(seconds: Sequence[float]) -> float:
+    """Mean of the faster half. Noise adds time; and a mean, unlike a median, lets parts add up to their sum."""
+    return fmean(seconds[index] for index in faster_half(seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of two things that are timed in turn."""
+
+    call: Callable[[], object]
+    before: Callable[[], object] = lambda: None  # untimed, ahead of every timed call
+
+
+def alternate(sides: Sequence[Side], rounds: int, clock: Clock = time.perf_counter) -> list[tuple[float, ...]]:
+    """Seconds of each side in each round; the order turns from round to round, so that drift hits all alike.
+
+    Ctrl-C ends it early with the whole rounds that there are; where there are none it stays an interruption.
+    """
+    done: list[tuple[float, ...]] = []
+    try:
+        for number in range(rounds):
+            found = [0.0] * len(sides)
+            order = range(len(sides)) if number % 2 == 0 else reversed(range(len(sides)))
+            for index in order:
+                sides[index].before()
+                started = clock()
+                sides[index].call()
+                found[index] = clock() - started
+            done.append(tuple(found))
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    return done

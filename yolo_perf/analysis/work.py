@@ -9,15 +9,22 @@ Every spatial size in the network is the image's divided by a power of two up to
 with the area. The trace runs at 32x32, where an inference of x costs milliseconds, and is scaled.
 """
 
+import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from math import prod
+from pathlib import Path
 from typing import Any
 
-from yolo_perf.records import Bound, Dtype, Peaks, Work
-from yolo_perf.yolov5.sizes import check_image_size
+import msgspec
+
+from yolo_perf.backends.artefacts import artefact, discard
+from yolo_perf.records import Bound, Count, Dtype, Peaks, Work
+from yolo_perf.yolov5.sizes import check_image_size, check_size
 
 FLOAT_BYTES = 4
 ELEMENT_BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "int8": 1}
@@ -35,27 +42,80 @@ POINTWISE = {
     "aten::sub": 1,
     "aten::pow": 1,
 }
-IGNORED = {"aten::meshgrid"}  # grid indices: constants once exported
+
+OWN = "(own)"
+"""Last part of the name of what a block with layers inside does itself: `model.2.(own)` concatenates."""
 
 
-@cache
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCount:
+    """What one layer has to do for one image of 32x32: a module's own operators, without its children's."""
+
+    name: str
+    operators: dict[str, Count]  # calls by name, those without arithmetic left out
+    macs: Count
+    flops: dict[str, Count]  # beyond multiply-accumulates, by operator
+    bytes: Count  # with pointwise operators folded into their producers
+    pointwise_bytes: Count  # what these move on top where each runs by itself
+    weight_bytes: Count
+    uncounted: dict[str, Count] = field(default_factory=dict)  # calls of operators without a rule
+
+    def work(self, image_size: int, dtype: Dtype = "fp32", *, folded: bool = False) -> Work:
+        """Work of one image through this layer; its pointwise operators run by themselves unless `folded`."""
+        area = (check_image_size(image_size) // TRACED_SIZE) ** 2
+        moved = self.bytes + (0 if folded else self.pointwise_bytes)
+        return Work(
+            macs=self.macs * area,
+            other_flops=sum(self.flops.values()) * area,
+            weight_bytes=self.weight_bytes * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
+            activation_bytes=moved * area * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
+            uncounted=tuple(sorted(self.uncounted)),
+        )
+
+
 def count(size: str, classes: int = 80, image_size: int = 640, dtype: Dtype = "fp32") -> Work:
     """Work of one image through a fused model, its weights and activations stored in `dtype`.
 
     Raises UsageError for an unknown size or image size.
     """
-    area = (check_image_size(image_size) // TRACED_SIZE) ** 2
-    with warnings.catch_warnings():
-        # fvcore builds on torch.jit, which announces its end at import and at every trace.
-        warnings.simplefilter("ignore")
-        counts, uncounted, weight_bytes = _trace(size, classes)
-    return Work(
-        macs=round(counts["macs"]) * area,
-        other_flops=round(counts["flops"]) * area,
-        weight_bytes=weight_bytes * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
-        activation_bytes=round(counts["bytes"]) * area * ELEMENT_BYTES[dtype] // FLOAT_BYTES,
-        uncounted=tuple(sorted(uncounted)),
-    )
+    first, *others = (layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes))
+    return sum(others, start=first)
+
+
+@cache
+def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
+    """Every layer of a fused model in the order of its definition, counted once and then read from a file.
+
+    Raises UsageError for an unknown size.
+    """
+    check_size(size)
+
+    def build(path: Path) -> None:
+        with warnings.catch_warnings():
+            # fvcore builds on torch.jit, which announces its end at import and at every trace.
+            warnings.simplefilter("ignore")
+            path.write_bytes(msgspec.json.encode(_trace(size, classes)))
+
+    key = {
+        "source": _source_digest(),
+        "size": size,
+        "classes": str(classes),
+        "torch": version("torch"),
+        "fvcore": version("fvcore"),
+    }
+
+    def read() -> tuple[LayerCount, ...]:
+        path = artefact(f"yolov5{size}-{classes}-counts", ".json", key, build, quiet=True)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=tuple[LayerCount, ...])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            discard(path)
+            raise
+
+    try:
+        return read()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return read()
 
 
 def bound(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> Bound:
@@ -68,8 +128,20 @@ def attainable_flops_per_s(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> f
     return min(peaks.flops_per_s[dtype], work.operational_intensity * peaks.bytes_per_s)
 
 
-def _trace(size: str, classes: int) -> "tuple[Counter[str], set[str], int]":
-    """Counts at 32x32 by key, operators without a rule, and bytes of the weights."""
+def roof_seconds(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
+    """The least time this work can take under the roofs: max(FLOP / peak FLOP/s, bytes / peak bytes/s)."""
+    return max(work.flops / peaks.flops_per_s[dtype], work.compulsory_bytes / peaks.bytes_per_s)
+
+
+def _source_digest() -> str:
+    """Digest of the sources that decide a count, so that a file of counts is never stale."""
+    package = Path(__file__).parent.parent
+    sources = (Path(__file__), *(package / "yolov5" / f"{name}.py" for name in ("blocks", "model", "sizes")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _trace(size: str, classes: int) -> tuple[LayerCount, ...]:
+    """Count a model's layers from one trace at 32x32."""
     from fvcore.nn import FlopCountAnalysis
     from torch import inference_mode, zeros
 
@@ -80,13 +152,44 @@ def _trace(size: str, classes: int) -> "tuple[Counter[str], set[str], int]":
         analysis = FlopCountAnalysis(model, zeros(1, 3, TRACED_SIZE, TRACED_SIZE))
         analysis.set_op_handle(**_handles())
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        counts = Counter(analysis.by_operator())
-        uncounted = set(analysis.unsupported_ops()) - IGNORED
-    return counts, uncounted, sum(p.numel() for p in model.parameters()) * FLOAT_BYTES
+        inclusive = analysis.by_module_and_operator()
+    layers = []
+    for name, module in model.named_modules():
+        children = [f"{name}.{child}".lstrip(".") for child, _ in module.named_children()]
+        if name == "" or any(child not in inclusive for child in children):
+            continue
+        own = Counter(inclusive[name])
+        uncounted = Counter(analysis.unsupported_ops(name))
+        for child in children:
+            own.subtract(inclusive[child])
+            uncounted.subtract(analysis.unsupported_ops(child))
+        if any(own.values()):
+            layers.append(
+                LayerCount(
+                    name=f"{name}.{OWN}" if any(sum(inclusive[child].values()) for child in children) else name,
+                    operators=_part(own, "calls"),
+                    macs=round(own["macs"]),
+                    flops=_part(own, "flops"),
+                    bytes=round(own["bytes"]),
+                    pointwise_bytes=round(own["pointwise_bytes"]),
+                    weight_bytes=FLOAT_BYTES * sum(p.numel() for p in module.parameters(recurse=False)),
+                    uncounted={operator: calls for operator, calls in uncounted.items() if calls},
+                )
+            )
+    return tuple(layers)
+
+
+def _part(counts: "Counter[str]", prefix: str) -> dict[str, int]:
+    """The counts under "prefix operator", by operator."""
+    return {
+        key.removeprefix(f"{prefix} aten::"): round(value)
+        for key, value in sorted(counts.items())
+        if value and key.startswith(f"{prefix} ")
+    }
 
 
 def _handles() -> dict[str, Handle]:
-    """Fvcore handles that return MACs, other FLOPs and bytes of one operator, under these three keys."""
+    """Fvcore handles that return the counts of one operator, under the keys that `_trace` reads."""
     from fvcore.nn.jit_handles import conv_flop_jit
 
     def convolution(inputs: Sequence[Any], outputs: Sequence[Any]) -> "Counter[str]":
@@ -105,15 +208,19 @@ def _handles() -> dict[str, Handle]:
 
     def pointwise(per_element: int) -> Handle:
         def handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> "Counter[str]":
-            return Counter(flops=per_element * _elements(outputs[0]))
+            elements = _elements(outputs[0])
+            return Counter(flops=per_element * elements, pointwise_bytes=2 * FLOAT_BYTES * elements)
 
         return handle
 
     def addition(inputs: Sequence[Any], outputs: Sequence[Any]) -> "Counter[str]":
         # A residual sum folds into the convolution before it, but still reads the other branch.
-        return Counter(flops=_elements(outputs[0]), bytes=FLOAT_BYTES * _elements(inputs[0]))
+        elements = _elements(outputs[0])
+        return Counter(
+            flops=elements, bytes=FLOAT_BYTES * _elements(inputs[0]), pointwise_bytes=2 * FLOAT_BYTES * elements
+        )
 
-    return {
+    handles = {
         **{name: pointwise(per_element) for name, per_element in POINTWISE.items()},
         "aten::add": addition,
         "aten::_convolution": convolution,
@@ -121,6 +228,19 @@ def _handles() -> dict[str, Handle]:
         "aten::upsample_nearest2d": upsampling,
         "aten::cat": concatenation,
     }
+    return {name: _named(name, handle) for name, handle in handles.items()}
+
+
+def _named(name: str, handle: Handle) -> Handle:
+    """The handle with its FLOPs and its call booked under the operator's name."""
+
+    def named(inputs: Sequence[Any], outputs: Sequence[Any]) -> "Counter[str]":
+        counts = handle(inputs, outputs)
+        counts[f"flops {name}"] = counts.pop("flops", 0)
+        counts[f"calls {name}"] = 1
+        return counts
+
+    return named
 
 
 def _elements(value: Any) -> int:

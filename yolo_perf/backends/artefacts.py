@@ -29,17 +29,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get(ENVIRONMENT) or user_cache_path("yolo-perf"))
 
 
-def artefact(label: str, suffix: str, key: dict[str, str], build: Callable[[Path], None]) -> Path:
+def artefact(
+    label: str, suffix: str, key: dict[str, str], build: Callable[[Path], None], *, quiet: bool = False
+) -> Path:
     """The file of this key, built where it is not there yet by `build(path)` into a scratch folder.
 
-    Raises YoloPerfError where the folder cannot be written.
+    It is said when one is built, unless `quiet`. Raises YoloPerfError where the folder cannot be written.
     """
+    level = logging.DEBUG if quiet else logging.INFO
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_folder()
     path = folder / f"{label}-{digest}{suffix}"
     if path.is_file() and path.stat().st_size:
         return path
-    log.info("building %s (once; kept in %s)", label, folder)
+    log.log(level, "building %s (once; kept in %s)", label, folder)
     started = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +58,7 @@ def artefact(label: str, suffix: str, key: dict[str, str], build: Callable[[Path
         raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    log.info("built %s in %.1f s", label, time.perf_counter() - started)
+    log.log(level, "built %s in %.1f s", label, time.perf_counter() - started)
     return path
 
 

@@ -8,6 +8,7 @@ register(
         name="batched",
         summary="eager, several images a call",
         prepare=prepare,
+        eager=True,
         batched=True,
         # oneDNN may choose another algorithm at another batch, so sums differ in their last bits.
         min_sqnr_db=50.0,

@@ -32,6 +32,7 @@ register(
         name="eager",
         summary="PyTorch, convolutions and batch norms fused, inference mode",
         prepare=prepare,
+        eager=True,
         min_sqnr_db=100.0,
         min_box_agreement=1.0,
     )

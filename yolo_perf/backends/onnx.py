@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yolo_perf.backends.artefacts import artefact, discard
 from yolo_perf.backends.registry import Backend, Subject, register
@@ -85,23 +85,12 @@ def export_key(subject: Subject, case: Case) -> dict[str, str]:
 
 
 def open_session(locate: Callable[[], Path], case: Case) -> "Infer":
-    """An inference callable over the graph that `locate` finds or builds.
+    """An inference callable over the graph that `locate` finds or builds."""
+    return inference(load_session(locate, case))
 
-    A cached file that ONNX Runtime cannot read is built anew, once.
-    """
-    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-    path = locate()
-    damage = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.NoSuchFile)
-    try:
-        session = _session(path, case.threads)
-    except damage as error:
-        log.info("%s is damaged (%s): building it anew", path.name, type(error).__name__)
-        discard(path)
-        try:
-            session = _session(locate(), case.threads)
-        except damage as again:
-            raise YoloPerfError(f"ONNX Runtime cannot load {path}: {again}") from again
+def inference(session: Any) -> "Infer":
+    """The inference callable of a session."""
 
     def infer(images: "Images") -> "NDArray[np.float32]":
         output: NDArray[np.float32] = session.run([OUTPUT], {INPUT: images})[0]
@@ -110,13 +99,37 @@ def open_session(locate: Callable[[], Path], case: Case) -> "Infer":
     return infer
 
 
-def _session(path: Path, threads: int):  # type: ignore[no-untyped-def]  # onnxruntime is untyped
+def load_session(locate: Callable[[], Path], case: Case, profile: Path | None = None) -> Any:
+    """An `onnxruntime.InferenceSession` over the graph that `locate` finds or builds.
+
+    With `profile`, ONNX Runtime's own profile is written to a file of that prefix when it is ended. A cached
+    file that ONNX Runtime cannot read is built anew, once.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+    path = locate()
+    damage = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.NoSuchFile)
+    try:
+        return _session(path, case.threads, profile)
+    except damage as error:
+        log.info("%s is damaged (%s): building it anew", path.name, type(error).__name__)
+        discard(path)
+        try:
+            return _session(locate(), case.threads, profile)
+        except damage as again:
+            raise YoloPerfError(f"ONNX Runtime cannot load {path}: {again}") from again
+
+
+def _session(path: Path, threads: int, profile: Path | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -125,6 +138,7 @@ register(
         name="onnx",
         summary="ONNX Runtime, FP32",
         prepare=prepare,
+        graph=exported,
         min_sqnr_db=50.0,
         min_box_agreement=0.99,
         requires=("onnxruntime", "onnx"),

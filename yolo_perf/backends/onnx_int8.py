@@ -30,15 +30,17 @@ DOT_PRODUCT_ISA = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 def prepare_dynamic(subject: Subject, case: Case) -> "Infer":
     """A session over the dynamically quantised graph."""
-    return open_session(lambda: _dynamic(subject, case), case)
+    return open_session(lambda: dynamic(subject, case), case)
 
 
 def prepare_static(subject: Subject, case: Case) -> "Infer":
     """A session over the statically quantised graph, calibrated on the subject's pictures."""
-    return open_session(lambda: _static(subject, case), case)
+    return open_session(lambda: static(subject, case), case)
 
 
-def _dynamic(subject: Subject, case: Case) -> Path:
+def dynamic(subject: Subject, case: Case) -> Path:
+    """The dynamically quantised graph as a cached file."""
+
     def build(path: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -49,7 +51,8 @@ def _dynamic(subject: Subject, case: Case) -> Path:
     return artefact(f"yolov5{case.size}-{case.image_size}-dynamic-int8", ".onnx", key, build)
 
 
-def _static(subject: Subject, case: Case) -> Path:
+def static(subject: Subject, case: Case) -> Path:
+    """The statically quantised graph as a cached file."""
     from yolo_perf.machine.identity import identify
 
     # Without a dot-product instruction two u8 x s8 products are summed in 16 bits and saturate; 7-bit weights
@@ -137,6 +140,7 @@ register(
         name="onnx-dynamic-int8",
         summary="ONNX Runtime, weights 8-bit, activations quantised at run time",
         prepare=prepare_dynamic,
+        graph=dynamic,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,
@@ -146,6 +150,7 @@ register(
         name="onnx-static-int8",
         summary="ONNX Runtime, 8-bit weights and activations, calibrated",
         prepare=prepare_static,
+        graph=static,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,

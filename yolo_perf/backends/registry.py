@@ -5,6 +5,7 @@
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo_perf.errors import BackendUnavailable, UsageError
@@ -29,10 +30,15 @@ MODULES = ("eager", "batched", "onnx", "onnx_int8")
 class Subject:
     """What all backends of one size share: the fused model, its weights, pictures to calibrate on."""
 
-    model: "YoloV5"
+    load: "Callable[[], YoloV5]"
     weights: Weights
     calibration_name: str
     calibration: "Callable[[], Iterator[Images]]"
+
+    @property
+    def model(self) -> "YoloV5":
+        """The fused model; asking for it is what brings it into memory."""
+        return self.load()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,9 @@ class Backend:
     name: str
     summary: str
     prepare: "Callable[[Subject, Case], Infer]"
+    graph: "Callable[[Subject, Case], Path] | None" = None  # the file ONNX Runtime runs, where it is the engine
     dtype: Dtype = "fp32"
+    eager: bool = False  # runs the PyTorch model itself
     batched: bool = False  # runs at the configured batch; the others at 1
     min_sqnr_db: float
     min_box_agreement: float

@@ -28,7 +28,7 @@ def prepare_subject(size: str, data: Path | None, dataset: Dataset, image_size: 
     """
     model, weights = load_weights(size, find_checkpoint(size, data))
     return Subject(
-        model=model,
+        load=lambda: model,
         weights=weights,
         calibration_name=_digest(dataset, image_size),
         calibration=lambda: _calibration(dataset, image_size),

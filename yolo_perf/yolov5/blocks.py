@@ -37,6 +37,14 @@ class Conv(nn.Module):
             self.conv = nn.utils.fuse_conv_bn_eval(self.conv, self.bn)
             self.bn = nn.Identity()
 
+    def drop_norm(self) -> None:
+        """Take the fused structure without computing it: an uninitialised bias, no batch norm."""
+        conv = self.conv
+        size, stride, padding = conv.kernel_size[0], conv.stride[0], conv.padding[0]
+        assert isinstance(padding, int)  # noqa: S101 - torch's stub allows a word there
+        self.conv = Conv2d(conv.in_channels, conv.out_channels, size, stride, padding, bias=True)
+        self.bn = nn.Identity()
+
 
 class Bottleneck(nn.Module):
     """1x1 then 3x3 convolution, with a residual connection where `shortcut`."""

@@ -114,10 +114,17 @@ class YoloV5(nn.Module):
 
 
 def build(size: str, classes: int = 80, *, device: str = "cpu", fused: bool = False) -> YoloV5:
-    """An uninitialised model in eval mode. On device "meta" it has shapes and no memory."""
+    """An uninitialised model in eval mode; `fused`, of the structure that `YoloV5.fuse` leaves.
+
+    On device "meta" it has shapes and no memory; on the CPU, none either until something touches it.
+    """
     with torch.device(device):
-        model = YoloV5(size, classes).eval().requires_grad_(False)
-    return model.fuse() if fused else model
+        model = YoloV5(size, classes)
+        if fused:
+            for module in model.modules():
+                if isinstance(module, Conv):
+                    module.drop_norm()
+    return model.eval().requires_grad_(False)
 
 
 def _build(scale: Scale, classes: int) -> list[nn.Module]:

@@ -1,0 +1,248 @@
+"""Timed layers of one case: which layer takes the time, and how far each is from its own roof."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from yolo_perf.analysis import eager_layers
+from yolo_perf.analysis.eager_layers import ModuleTimer
+from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
+from yolo_perf.analysis.timing import Clock, Side, alternate, faster_half, plan, steady_mean
+from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
+from yolo_perf.backends import onnx
+from yolo_perf.backends.registry import Backend, Subject
+from yolo_perf.errors import UsageError
+from yolo_perf.records import Case, Layer, LayerProfile, Peaks
+
+if TYPE_CHECKING:
+    from yolo_perf.analysis.bench import Bench
+    from yolo_perf.backends.registry import Images
+
+SETTLE_S = 0.1
+"""An engine's idle threads spin for some ten milliseconds after a call and slow down whoever comes next."""
+
+
+def profile_layers(bench: "Bench", size: str, backend: Backend) -> LayerProfile:
+    """Time every layer of a size under a backend, in turn with the same case without instruments.
+
+    Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
+    """
+    if backend.graph is None and not backend.eager:
+        raise UsageError(f"The layers of {backend.name} cannot be timed one by one.")
+    backend.check_available()
+    peaks = bench.peaks
+    case = bench.case(size, backend)
+    subject = bench.subject(size)
+    counts = layer_counts(size, subject.weights.classes)
+    job = _Job(
+        backend=backend,
+        subject=subject,
+        case=case,
+        images=bench.images(case.batch),
+        leaves=tuple(layer.name for layer in counts),
+        plan=lambda once: plan(once, budget_s=bench.settings.budget_s, rounds=bench.settings.rounds).rounds,
+        clock=bench.clock,
+    )
+    found = _hooked(job) if backend.graph is None else _profiled(job)
+    return LayerProfile(
+        case=case,
+        weights=subject.weights,
+        peaks=peaks,
+        picture=bench.dataset.label(0),
+        layers=tuple(rolled_up(leaves(counts, case, found.seconds, found.operators))),
+        between_s=found.between_s / case.batch,
+        latency_s=found.latency_s / case.batch,
+        node_cost_s=found.node_cost_s,
+        rounds=found.rounds,
+        planned_rounds=found.planned_rounds,
+    )
+
+
+def leaves(
+    counts: Sequence[LayerCount], case: Case, seconds: Mapping[str, float], operators: Mapping[str, Sequence[str]]
+) -> list[Layer]:
+    """The leaves with work and time, both per image.
+
+    A layer that the engine did not run by itself was fused into the one before it, which then does the work
+    of both; pointwise operators inside of it move nothing of their own.
+    """
+    total_macs = sum(layer.macs for layer in counts)
+    found: list[Layer] = []
+    runner = 0
+    for index, layer in enumerate(counts):
+        alone = layer.name in seconds or not found
+        if alone:
+            runner = index
+        else:
+            extra = layer.work(case.image_size, case.dtype, folded=True)
+            found[runner] = replace(found[runner], work=found[runner].work + extra)
+        found.append(
+            Layer(
+                name=layer.name,
+                kind=" ".join(operator.strip("_") for operator in layer.operators),
+                leaf=True,
+                work=layer.work(case.image_size, case.dtype),
+                seconds=seconds.get(layer.name, 0.0) / case.batch if alone else None,
+                flop_share=layer.macs / total_macs,
+                fused_into="" if alone else counts[runner].name,
+                operators=tuple(operators.get(layer.name, ())),
+            )
+        )
+    return found
+
+
+def rolled_up(found: Sequence[Layer]) -> list[Layer]:
+    """The leaves and every block above them, a block ahead of its leaves; its figures are their sums."""
+    blocks: dict[str, list[Layer]] = {}
+    for leaf in found:
+        parts = leaf.name.split(".")
+        for depth in range(2, len(parts)):  # "model" alone would be the whole
+            blocks.setdefault(".".join(parts[:depth]), []).append(leaf)
+    rows: list[Layer] = []
+    for leaf in found:
+        rows += [_block(name, inside) for name, inside in blocks.items() if inside[0] is leaf]
+        rows.append(leaf)
+    return rows
+
+
+def _block(name: str, inside: Sequence[Layer]) -> Layer:
+    executed = [leaf.work for leaf in inside if leaf.seconds is not None] or [leaf.work for leaf in inside]
+    return Layer(
+        name=name,
+        kind="",
+        leaf=False,
+        work=sum(executed[1:], start=executed[0]),
+        seconds=sum(leaf.seconds or 0.0 for leaf in inside),
+        flop_share=sum(leaf.flop_share for leaf in inside),
+    )
+
+
+def efficiency(layer: Layer, case: Case, peaks: Peaks) -> float | None:
+    """Least time under the roofs over the time taken; above 1 where caches serve it faster than memory could."""
+    return roof_seconds(layer.work, peaks, case.dtype) / layer.seconds if layer.seconds else None
+
+
+def lost_seconds(layer: Layer, case: Case, peaks: Peaks) -> float:
+    """Seconds per image beyond the least time that the roofs allow."""
+    return (layer.seconds or 0.0) - roof_seconds(layer.work, peaks, case.dtype)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What an engine's layers are timed with."""
+
+    backend: Backend
+    subject: Subject
+    case: Case
+    images: "Images"
+    leaves: tuple[str, ...]
+    plan: Callable[[float], int]  # seconds of one round to the number of rounds
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What an engine tells, in seconds of a whole call."""
+
+    seconds: dict[str, float]
+    operators: dict[str, list[str]]
+    between_s: float
+    latency_s: float
+    node_cost_s: float
+    rounds: int
+    planned_rounds: int
+
+
+def _hooked(job: _Job) -> _Found:
+    """PyTorch: hooks around every module, and the same model without them in turn."""
+    infer = job.backend.prepare(job.subject, job.case)
+    timer = ModuleTimer(job.subject.model, job.clock)
+    taken: list[dict[str, float]] = []
+
+    def plain() -> None:
+        infer(job.images)
+
+    def hooked() -> None:
+        with timer.installed():
+            infer(job.images)
+        taken.append(timer.take())
+
+    plain()
+    planned = job.plan(2 * _timed(plain, job.clock))
+    rounds = alternate([Side(call=plain), Side(call=hooked)], planned, job.clock)
+    names = frozenset(job.leaves)
+    kept = [taken[index] for index in faster_half([sum(own.values()) for own in taken[: len(rounds)]])]
+    split = [eager_layers.by_leaf(own, names) for own in kept]
+    return _Found(
+        seconds=_mean([seconds for seconds, _ in split]),
+        operators={},
+        between_s=fmean(between for _, between in split),
+        latency_s=steady_mean([seconds for seconds, _ in rounds]),
+        node_cost_s=0.0,
+        rounds=len(rounds),
+        planned_rounds=planned,
+    )
+
+
+def _profiled(job: _Job) -> _Found:
+    """ONNX Runtime: a session with its profiler on, and one without in turn."""
+    graph = job.backend.graph
+    assert graph is not None  # noqa: S101 - profile_layers chose by it
+
+    def locate() -> Path:
+        return graph(job.subject, job.case)
+
+    with profiled_session(locate, job.case) as session:
+        infer, instrumented = onnx.inference(onnx.load_session(locate, job.case)), onnx.inference(session)
+        sides = [settled(lambda: infer(job.images)), settled(lambda: instrumented(job.images))]
+        for side in sides:
+            side.call()
+        planned = job.plan(2 * (2 * _timed(sides[0].call, job.clock) + SETTLE_S))
+        rounds = alternate(sides, planned, job.clock)
+        runs = read_profile(Path(session.end_profiling()))
+    timed_runs = runs[2::2][: len(rounds)]  # after the first call, one untimed ahead of each timed
+    cost = node_cost(timed_runs)
+    split = [by_leaf(run, job.leaves, cost) for run in timed_runs]
+    kept = faster_half([sum(seconds.values()) for seconds, _ in split])
+    return _Found(
+        seconds=_mean([split[index][0] for index in kept]),
+        operators=split[0][1],
+        between_s=0.0,
+        latency_s=steady_mean([seconds for seconds, _ in rounds]),
+        node_cost_s=cost,
+        rounds=len(rounds),
+        planned_rounds=planned,
+    )
+
+
+def settled(call: Callable[[], object]) -> Side:
+    """A call after a pause in which another engine's threads come to rest, and after one untimed call."""
+
+    def before() -> None:
+        time.sleep(SETTLE_S)
+        call()
+
+    return Side(call=call, before=before)
+
+
+@contextmanager
+def profiled_session(locate: Callable[[], Path], case: Case) -> Iterator[Any]:
+    """A session that profiles itself into a scratch folder, which is removed with its file at the end."""
+    with tempfile.TemporaryDirectory(prefix="yolo-perf-") as folder:
+        yield onnx.load_session(locate, case, profile=Path(folder) / "profile")
+
+
+def _timed(call: Callable[[], object], clock: Clock) -> float:
+    started = clock()
+    call()
+    return clock() - started
+
+
+def _mean(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean seconds of every leaf over rounds of the same leaves."""
+    return {leaf: fmean(seconds.get(leaf, 0.0) for seconds in rounds) for leaf in rounds[0]}
