@@ -137,6 +137,10 @@ class Bench:
         factor = dict(self.settings.slow_down).get(case.label)
         return slowed(call, factor, self.clock) if factor else call
 
+    def rounds(self, round_s: float) -> int:
+        """Rounds of an analysis: as many as are asked for, else what the budget holds, 5 to 200."""
+        return self.settings.rounds or min(max(int(self.settings.budget_s / round_s), 5), 200)
+
     def subject(self, size: str) -> Subject:
         """The size's model; the previous size's is let go first, for memory's sake."""
         if size not in self._subjects:

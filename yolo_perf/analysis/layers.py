@@ -1,10 +1,10 @@
 """Timed layers of one case: which layer takes the time, and how far each is from its own roof."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import eager_layers
 from yolo_perf.analysis.eager_layers import ModuleTimer
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
-from yolo_perf.analysis.timing import Clock, Side, alternate, faster_half, plan, steady_mean
+from yolo_perf.analysis.timing import Clock, alternate, faster_half, steady_mean
 from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject
@@ -22,9 +22,6 @@ from yolo_perf.records import Case, Layer, LayerProfile, Peaks
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.backends.registry import Images
-
-SETTLE_S = 0.1
-"""An engine's idle threads spin for some ten milliseconds after a call and slow down whoever comes next."""
 
 
 def profile_layers(bench: "Bench", size: str, backend: Backend) -> LayerProfile:
@@ -45,7 +42,7 @@ def profile_layers(bench: "Bench", size: str, backend: Backend) -> LayerProfile:
         case=case,
         images=bench.images(case.batch),
         leaves=tuple(layer.name for layer in counts),
-        plan=lambda once: plan(once, budget_s=bench.settings.budget_s, rounds=bench.settings.rounds).rounds,
+        plan=bench.rounds,
         clock=bench.clock,
     )
     found = _hooked(job) if backend.graph is None else _profiled(job)
@@ -141,7 +138,7 @@ class _Job:
     case: Case
     images: "Images"
     leaves: tuple[str, ...]
-    plan: Callable[[float], int]  # seconds of one round to the number of rounds
+    plan: Callable[[float], int]  # seconds of a round to the number of rounds
     clock: Clock
 
 
@@ -174,17 +171,17 @@ def _hooked(job: _Job) -> _Found:
 
     plain()
     planned = job.plan(2 * _timed(plain, job.clock))
-    rounds = alternate([Side(call=plain), Side(call=hooked)], planned, job.clock)
+    bare, _ = alternate([plain, hooked], planned, job.clock)
     names = frozenset(job.leaves)
-    kept = [taken[index] for index in faster_half([sum(own.values()) for own in taken[: len(rounds)]])]
+    kept = [taken[index] for index in faster_half([sum(own.values()) for own in taken[: len(bare)]])]
     split = [eager_layers.by_leaf(own, names) for own in kept]
     return _Found(
         seconds=_mean([seconds for seconds, _ in split]),
         operators={},
         between_s=fmean(between for _, between in split),
-        latency_s=steady_mean([seconds for seconds, _ in rounds]),
+        latency_s=steady_mean(bare),
         node_cost_s=0.0,
-        rounds=len(rounds),
+        rounds=len(bare),
         planned_rounds=planned,
     )
 
@@ -198,14 +195,14 @@ def _profiled(job: _Job) -> _Found:
         return graph(job.subject, job.case)
 
     with profiled_session(locate, job.case) as session:
-        infer, instrumented = onnx.inference(onnx.load_session(locate, job.case)), onnx.inference(session)
-        sides = [settled(lambda: infer(job.images)), settled(lambda: instrumented(job.images))]
-        for side in sides:
-            side.call()
-        planned = job.plan(2 * (2 * _timed(sides[0].call, job.clock) + SETTLE_S))
-        rounds = alternate(sides, planned, job.clock)
+        plain, profiled = onnx.load_session(locate, job.case, resting=True), session
+        calls = [partial(onnx.inference(each), job.images) for each in (plain, profiled)]
+        for call in calls:
+            call()
+        planned = job.plan(2 * _timed(calls[0], job.clock))
+        bare, _ = alternate(calls, planned, job.clock)
         runs = read_profile(Path(session.end_profiling()))
-    timed_runs = runs[2::2][: len(rounds)]  # after the first call, one untimed ahead of each timed
+    timed_runs = runs[1 : 1 + len(bare)]  # the first was untimed
     cost = node_cost(timed_runs)
     split = [by_leaf(run, job.leaves, cost) for run in timed_runs]
     kept = faster_half([sum(seconds.values()) for seconds, _ in split])
@@ -213,28 +210,18 @@ def _profiled(job: _Job) -> _Found:
         seconds=_mean([split[index][0] for index in kept]),
         operators=split[0][1],
         between_s=0.0,
-        latency_s=steady_mean([seconds for seconds, _ in rounds]),
+        latency_s=steady_mean(bare),
         node_cost_s=cost,
-        rounds=len(rounds),
+        rounds=len(bare),
         planned_rounds=planned,
     )
-
-
-def settled(call: Callable[[], object]) -> Side:
-    """A call after a pause in which another engine's threads come to rest, and after one untimed call."""
-
-    def before() -> None:
-        time.sleep(SETTLE_S)
-        call()
-
-    return Side(call=call, before=before)
 
 
 @contextmanager
 def profiled_session(locate: Callable[[], Path], case: Case) -> Iterator[Any]:
     """A session that profiles itself into a scratch folder, which is removed with its file at the end."""
     with tempfile.TemporaryDirectory(prefix="yolo-perf-") as folder:
-        yield onnx.load_session(locate, case, profile=Path(folder) / "profile")
+        yield onnx.load_session(locate, case, profile=Path(folder) / "profile", resting=True)
 
 
 def _timed(call: Callable[[], object], clock: Clock) -> float:

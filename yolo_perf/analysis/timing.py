@@ -49,41 +49,34 @@ def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_c
 
 
 def faster_half(seconds: Sequence[float]) -> list[int]:
-    """Indices of the faster half of the rounds, the middle one included."""
+    """Indices of the faster half of the rounds, the middle one included: noise only adds time."""
     order = sorted(range(len(seconds)), key=seconds.__getitem__)
     return order[: (len(order) + 1) // 2]
 
 
 def steady_mean(seconds: Sequence[float]) -> float:
-    """Mean of the faster half. Noise adds time; and a mean, unlike a median, lets parts add up to their sum."""
+    """Mean of the faster half; a mean, unlike a quantile, lets parts add up to their sum."""
     return fmean(seconds[index] for index in faster_half(seconds))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One of two things that are timed in turn."""
-
-    call: Callable[[], object]
-    before: Callable[[], object] = lambda: None  # untimed, ahead of every timed call
-
-
-def alternate(sides: Sequence[Side], rounds: int, clock: Clock = time.perf_counter) -> list[tuple[float, ...]]:
-    """Seconds of each side in each round; the order turns from round to round, so that drift hits all alike.
+def alternate(
+    calls: Sequence[Callable[[], object]], rounds: int, clock: Clock = time.perf_counter
+) -> tuple[tuple[float, ...], ...]:
+    """Seconds of each call in each round; the order turns over every time, so that drift hits all alike.
 
     Ctrl-C ends it early with the whole rounds that there are; where there are none it stays an interruption.
     """
-    done: list[tuple[float, ...]] = []
+    found: list[list[float]] = [[] for _ in calls]
+    done = 0
     try:
-        for number in range(rounds):
-            found = [0.0] * len(sides)
-            order = range(len(sides)) if number % 2 == 0 else reversed(range(len(sides)))
+        for done in range(rounds):
+            order = range(len(calls)) if done % 2 == 0 else reversed(range(len(calls)))
             for index in order:
-                sides[index].before()
                 started = clock()
-                sides[index].call()
-                found[index] = clock() - started
-            done.append(tuple(found))
+                calls[index]()
+                found[index].append(clock() - started)
+        done = rounds
     except KeyboardInterrupt:
         if not done:
             raise
-    return done
+    return tuple(tuple(seconds[:done]) for seconds in found)

@@ -99,28 +99,32 @@ def inference(session: Any) -> "Infer":
     return infer
 
 
-def load_session(locate: Callable[[], Path], case: Case, profile: Path | None = None) -> Any:
+def load_session(
+    locate: Callable[[], Path], case: Case, *, profile: Path | None = None, resting: bool = False
+) -> Any:
     """An `onnxruntime.InferenceSession` over the graph that `locate` finds or builds.
 
-    With `profile`, ONNX Runtime's own profile is written to a file of that prefix when it is ended. A cached
-    file that ONNX Runtime cannot read is built anew, once.
+    With `profile`, ONNX Runtime's own profile is written to a file of that prefix when it is ended. `resting`
+    threads stop spinning when a call ends, so that another session can be timed in turn: spinning on, they
+    would take its cores. A cached file that ONNX Runtime cannot read is built anew, once.
     """
+    options = _options(case.threads, profile, resting)
     from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
     path = locate()
     damage = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.NoSuchFile)
     try:
-        return _session(path, case.threads, profile)
+        return _session(path, options)
     except damage as error:
         log.info("%s is damaged (%s): building it anew", path.name, type(error).__name__)
         discard(path)
         try:
-            return _session(locate(), case.threads, profile)
+            return _session(locate(), options)
         except damage as again:
             raise YoloPerfError(f"ONNX Runtime cannot load {path}: {again}") from again
 
 
-def _session(path: Path, threads: int, profile: Path | None) -> Any:
+def _options(threads: int, profile: Path | None, resting: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -130,6 +134,14 @@ def _session(path: Path, threads: int, profile: Path | None) -> Any:
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
+    if resting:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _session(path: Path, options: Any) -> Any:
+    import onnxruntime
+
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
