@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from tests.factories import machine, measurement, peaks, run
+from yolo_perf.analysis.work import LayerCount
 from yolo_perf.records import Comparison
 from yolo_perf.report import tables
 
@@ -70,6 +71,18 @@ def test_the_machine() -> None:
 
 
 def test_the_models() -> None:
-    text = tables.models([("n", measurement().work)], peaks())
-    row = text.splitlines()[-1].split()
-    assert row == ["yolov5n", "1.87", "7.12", "2.00", "4.00", "207.47", "19.3", "5.0", "compute"]
+    layer = LayerCount(
+        name="model.0.act",
+        operators={"silu_": 3},
+        macs=1000,
+        flops={"silu_": 400, "mul": 100},
+        bytes=0,
+        pointwise_bytes=0,
+        weight_bytes=0,
+        uncounted={"aten::meshgrid": 1},
+    )
+    text = tables.models([("n", measurement().work, (layer,))], peaks())
+    row = text.splitlines()[2].split()
+    assert row == ["yolov5n", "1.87", "7.12", "2.00", "4.00", "7.47", "200.00", "19.3", "5.0", "compute"]
+    assert "yolov5n: silu 16.00 %, mul 4.00 %" in text
+    assert "In neither: aten::meshgrid 25.00 % of the calls." in text

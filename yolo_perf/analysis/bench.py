@@ -85,14 +85,14 @@ class Bench:
         """The pictures."""
         return open_dataset(self.settings.data)
 
-    def case(self, size: str, backend: Backend) -> Case:
-        """The case of a size and an optimisation under this session's settings."""
+    def case(self, size: str, backend: Backend, *, batch: int | None = None, threads: int | None = None) -> Case:
+        """The case of a size and an optimisation, under this session's settings but for what is given."""
         return Case(
             size=size,
             backend=backend.name,
-            batch=self.settings.batch if backend.batched else 1,
+            batch=batch or (self.settings.batch if backend.batched else 1),
             image_size=self.settings.image_size,
-            threads=self.threads,
+            threads=threads or self.threads,
             dtype=backend.dtype if backend.dtype in self.peaks.flops_per_s else "fp32",
         )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from yolo_perf.backends.registry import Images
 
 
-def profile_layers(bench: "Bench", size: str, backend: Backend) -> LayerProfile:
+def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int = 1) -> LayerProfile:
     """Time every layer of a size under a backend, in turn with the same case without instruments.
 
     Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
@@ -33,7 +33,7 @@ def profile_layers(bench: "Bench", size: str, backend: Backend) -> LayerProfile:
         raise UsageError(f"The layers of {backend.name} cannot be timed one by one.")
     backend.check_available()
     peaks = bench.peaks
-    case = bench.case(size, backend)
+    case = bench.case(size, backend, batch=batch)
     subject = bench.subject(size)
     counts = layer_counts(size, subject.weights.classes)
     job = _Job(

@@ -1,5 +1,6 @@
 """Tables for the terminal: records in, text out. They fit 80 columns."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from itertools import groupby
@@ -11,8 +12,8 @@ from rich.text import Text
 
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.work import bound
-from yolo_perf.records import Comparison, Machine, Measurement, Peaks, Run, Verdict, Work
+from yolo_perf.analysis.work import LayerCount, bound
+from yolo_perf.records import Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
 
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
@@ -28,11 +29,7 @@ STYLES: dict[Verdict, str] = {
 def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80, color: bool = False) -> str:
     """The run's table: a heading for each size, a row for each optimisation, changes against a baseline."""
     changes = _changes(comparisons)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("optimisation", no_wrap=True)
-    for heading in ("ms/image", "FPS", "GFLOP/s", "util %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("bound", no_wrap=True)
+    table = columns("optimisation", ("ms/image", "FPS", "GFLOP/s", "util %"), "bound")
     if changes:
         table.add_column("vs baseline", justify="right", no_wrap=True)
     headings: dict[int, Text] = {}
@@ -78,26 +75,68 @@ def machine(machine: Machine, peaks: Peaks, *, width: int = 80, color: bool = Fa
     return render(table, width=width, color=color)
 
 
-def models(rows: Sequence[tuple[str, Work]], peaks: Peaks, *, width: int = 80, color: bool = False) -> str:
-    """The static table: one row for each (size, work)."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("model")
-    for heading in ("params M", "MiB", "GMAC", "GFLOP", "moved MB", "FLOP/B", "ridge"):
-        table.add_column(heading, justify="right")
-    table.add_column("bound")
-    for size, work in rows:
+def models(
+    rows: Sequence[tuple[str, Work, Sequence[LayerCount]]], peaks: Peaks, *, width: int = 80, color: bool = False
+) -> str:
+    """The static table: one row for each (size, work, layers), and what GMAC and GFLOP leave out, by name."""
+    table = columns(
+        "model", ("params M", "MiB", "GMAC", "GFLOP", "weight MB", "act. MB", "FLOP/B", "ridge"), "bound"
+    )
+    for size, work, _ in rows:
         table.add_row(
             f"yolov5{size}",
             units.mega(work.weight_bytes / 4),
             units.mebibytes(work.weight_bytes),
             units.giga(work.macs),
             units.giga(work.flops),
-            units.mega(work.compulsory_bytes),
+            units.mega(work.weight_bytes),
+            units.mega(work.activation_bytes),
             f"{work.operational_intensity:.1f}",
             f"{peaks.ridge_point():.1f}",
             bound(work, peaks),
         )
-    return render(table, width=width, color=color)
+    lines = [render(table, width=width, color=color), "", "Not in GMAC, but in GFLOP, as shares of it:"]
+    for size, _, counts in rows:
+        beyond = Counter[str]()
+        for layer in counts:
+            beyond.update(layer.flops)
+        total = 2 * sum(layer.macs for layer in counts) + beyond.total()
+        shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in beyond.most_common())
+        lines.append(f"  yolov5{size}: {', '.join(shares)}")
+    return "\n".join([*lines, *_uncounted(rows)])
+
+
+def _uncounted(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]]) -> list[str]:
+    """Operators in neither count, by name and share of the calls."""
+    missing, calls = Counter[str](), 0
+    for _, _, counts in rows:
+        for layer in counts:
+            missing.update(layer.uncounted)
+            calls += sum(layer.operators.values())
+    if not missing:
+        return ["Nothing is left out of both."]
+    shares = (f"{name} {100 * n / (calls + missing.total()):.2f} % of the calls" for name, n in missing.items())
+    return [f"In neither: {', '.join(shares)}."]
+
+
+def columns(first: str, numbers: Sequence[str], *last: str) -> Table:
+    """An empty table: a name, right-aligned numbers, words."""
+    gap = 1 if len(numbers) < 6 else 0  # the box itself puts one between two columns
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in last:
+        table.add_column(heading, no_wrap=True)
+    return table
+
+
+def subject_line(case: Case, weights: Weights, source: str) -> str:
+    """What was measured: "yolov5n eager, batch 1, 640 px, 2 threads, weights yolov5n.pt, pictures coco128"."""
+    return (
+        f"yolov5{case.size} {case.backend}, batch {case.batch}, {case.image_size} px, {case.threads} threads, "
+        f"weights {weights.source}, pictures {source}"
+    )
 
 
 def render(table: Table | Text, *, width: int, color: bool) -> str:

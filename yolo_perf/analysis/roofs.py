@@ -1,0 +1,42 @@
+"""This machine's roofs as they were last measured: what needs no measurement of the same moment reads them."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from yolo_perf.backends.artefacts import cache_folder
+from yolo_perf.machine.identity import fingerprint
+from yolo_perf.machine.peaks import measure_peaks
+from yolo_perf.records import Machine, Peaks
+
+log = logging.getLogger(__name__)
+
+
+def measure_roofs(machine: Machine) -> Peaks:
+    """The roofs, measured now and remembered. A cache folder that cannot be written loses the memory only."""
+    peaks = measure_peaks(machine)
+    path = _path(machine)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(peaks))
+    except OSError as error:
+        log.info("The roofs could not be remembered: %s.", error)
+    return peaks
+
+
+def remembered_roofs(machine: Machine) -> tuple[Peaks, str]:
+    """The roofs and when they were measured (ISO 8601, UTC): the last ones of this machine, else measured now."""
+    path = _path(machine)
+    try:
+        peaks = msgspec.json.decode(path.read_bytes(), type=Peaks)
+        measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        peaks, measured = measure_roofs(machine), datetime.now(UTC)
+    return peaks, measured.isoformat(timespec="seconds")
+
+
+def _path(machine: Machine) -> Path:
+    """One file for each machine and number of usable cores."""
+    return cache_folder() / f"roofs-{fingerprint(machine)}-{machine.usable_cores}.json"

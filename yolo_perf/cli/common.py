@@ -1,0 +1,100 @@
+"""Options that several commands share, and what they make of them."""
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.settings import Settings
+from yolo_perf.yolov5.sizes import check_size
+
+if TYPE_CHECKING:
+    from yolo_perf.analysis.bench import Bench
+
+Command = Callable[..., None]
+
+size_argument = click.argument("size", callback=lambda _context, _parameter, value: check_size(value))
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="YOLO_PERF_DATA",
+    help="Folder with pictures and weights [$YOLO_PERF_DATA, else drawn pictures and seeded weights].",
+)
+image_size_option = click.option(
+    "--image-size",
+    default=str(parse.IMAGE_SIZE),
+    show_default=True,
+    callback=lambda _context, _parameter, value: parse.parse_image_size(value),
+    help="Side of the input in pixels.",
+)
+threads_option = click.option(
+    "--threads",
+    default=None,
+    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The number of threads"),
+    help="Threads of every engine [one a usable core].",
+)
+batch_option = click.option(
+    "--batch",
+    default="1",
+    show_default=True,
+    callback=lambda _context, _parameter, value: parse.parse_count(value, "The batch", parse.MAX_BATCH),
+    help="Images a call.",
+)
+rounds_option = click.option(
+    "--rounds",
+    default=None,
+    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The number of rounds"),
+    help="Timed rounds [as many as the budget holds, 5 at least].",
+)
+
+
+def budget_option(default: float) -> Callable[[Command], Command]:
+    """--budget with a default of its own."""
+    return click.option(
+        "--budget",
+        default=f"{default:g}",
+        show_default=True,
+        callback=lambda _context, _parameter, value: parse.parse_positive(value, "The time budget in seconds"),
+        help="Seconds of timed rounds.",
+    )
+
+
+def backend_option(default: str) -> Callable[[Command], Command]:
+    """--backend with a default of its own; its name is checked when the registry is loaded."""
+    return click.option("--backend", default=default, show_default=True, help="The optimisation.")
+
+
+def bench_options(default_budget: float) -> Callable[[Command], Command]:
+    """Data, image size, threads, rounds and budget; `open_bench` takes them."""
+    options = (data_option, image_size_option, threads_option, rounds_option, budget_option(default_budget))
+    return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def open_bench(
+    *, size: str, data: Path | None, image_size: int, threads: int | None, rounds: int | None, budget: float
+) -> "Bench":
+    """A bench of these options."""
+    from yolo_perf.analysis.bench import Bench
+
+    return Bench(
+        Settings(
+            sizes=(size,),
+            data=data,
+            image_size=image_size,
+            threads=threads,
+            rounds=rounds,
+            budget_s=budget,
+            batch=1,
+        )
+    )
+
+
+def chosen_backend(name: str) -> Any:
+    """The backend of a name. Raises UsageError."""
+    from yolo_perf.backends.registry import choose
+
+    (backend,) = choose((name,))
+    return backend

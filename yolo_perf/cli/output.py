@@ -1,0 +1,95 @@
+"""Where a command's result goes, and in which form: a table, JSON or CSV; the terminal or a file."""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from yolo_perf.errors import UsageError, YoloPerfError
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """The chosen form and place."""
+
+    form: Literal["table", "json", "csv"]
+    path: Path | None
+
+    def show(self, table: "Callable[..., str]", document: object, rows: Sequence[Row] = ()) -> None:
+        """Print one form. `table` takes `width` and `color`; `rows` hold scalars under the same keys each."""
+        if self.form == "json":
+            text = json.dumps(document, indent=2, allow_nan=False)
+        elif self.form == "csv":
+            text = csv_text(rows)
+        else:
+            text = table(**style(to_terminal=self.path is None))
+        if self.path is None:
+            click.echo(text)
+            return
+        try:
+            self.path.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise YoloPerfError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+
+def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options --json, --csv (for what is a table) and --output; the command gets them as `output`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def with_output(
+            *args: Any, as_json: bool, as_csv: bool = False, output_path: Path | None, **kwargs: Any
+        ) -> None:
+            if as_json and as_csv:
+                raise UsageError("--json and --csv: choose one.")
+            if output_path is not None:
+                check_writable(output_path)
+            form: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
+            command(*args, output=Output(form=form, path=output_path), **kwargs)
+
+        with_output.__name__, with_output.__doc__ = command.__name__, command.__doc__
+        with_output.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+        found: Callable[..., None] = click.option(
+            "--output",
+            "output_path",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write there instead of to the terminal.",
+        )(with_output)
+        if table:
+            found = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, in SI units.")(found)
+        return click.option("--json", "as_json", is_flag=True, help="Print JSON, in SI units.")(found)
+
+    return decorate
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a file cannot come to be at `path`: better before a measurement than after it."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"Cannot write {path}. Name a file in a folder that exists and can be written.")
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows as CSV with a heading; sequences as their items between blanks, None as nothing."""
+    stream = StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: " ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in row.items()})
+    return stream.getvalue().rstrip("\n")
+
+
+def style(*, to_terminal: bool = True) -> dict[str, Any]:
+    """Width and colour of the terminal; 80 columns and none where there is none."""
+    color = to_terminal and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return {"width": max(80, shutil.get_terminal_size((80, 24)).columns), "color": color}

@@ -1,0 +1,116 @@
+"""The table of a model's timed layers."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from yolo_perf import units
+from yolo_perf.analysis.layers import efficiency, lost_seconds
+from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.records import Layer, LayerProfile
+from yolo_perf.report.tables import columns, render, subject_line
+
+SHOWN = 3
+LOST_SHOWN = 5
+
+
+def layers(
+    profile: LayerProfile, rows: Sequence[Layer], source: str, *, width: int = 80, color: bool = False
+) -> str:
+    """The chosen rows, how well they add up, the highest and lowest utilisation, and where time is lost.
+
+    `source` names the pictures' data set.
+    """
+    case, peaks = profile.case, profile.peaks
+    table = columns("layer", ("ms", "%", "GMAC", "MB", "FLOP/B", "GFLOP/s", "roof", "eff %"), "bound")
+    for layer in rows:
+        if layer.seconds is None:
+            table.add_row(layer.name, "-", *["" for _ in range(7)], f"in {layer.fused_into}")
+            continue
+        computes = bool(layer.work.flops and layer.seconds)
+        table.add_row(
+            layer.name,
+            units.milliseconds(layer.seconds),
+            units.percent(layer.seconds / profile.layers_s),
+            units.giga(layer.work.macs),
+            f"{layer.work.compulsory_bytes / 1e6:.1f}",
+            f"{layer.work.operational_intensity:.1f}",
+            units.giga_rate(layer.work.flops / layer.seconds) if computes else "-",
+            f"{attainable_flops_per_s(layer.work, peaks, case.dtype) / 1e9:.0f}" if computes else "-",
+            f"{100 * (efficiency(layer, case, peaks) or 0):.0f}",
+            bound(layer.work, peaks, case.dtype),
+        )
+    parts: list[str | Text] = [
+        subject_line(case, profile.weights, source),
+        *([_partial(profile)] if not profile.complete else []),
+        render(table, width=width, color=color),
+        "",
+        _sum(profile),
+        "",
+        *_extremes(profile),
+        "",
+        *_lost(profile),
+        "",
+        _remarks(profile),
+    ]
+    return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
+
+
+def _partial(profile: LayerProfile) -> Text:
+    return Text(
+        f"PARTIAL: interrupted after {profile.rounds} of {profile.planned_rounds} rounds.", style="bold yellow"
+    )
+
+
+def _sum(profile: LayerProfile) -> str:
+    between = f" and {units.milliseconds(profile.between_s)} ms between them" if profile.between_s else ""
+    cost = (
+        f" The profiler's own {profile.node_cost_s * 1e6:.0f} us a node are taken off."
+        if profile.node_cost_s
+        else ""
+    )
+    off = 100 * (profile.layers_s / profile.latency_s - 1)
+    return (
+        f"Layers{between}: {units.milliseconds(profile.layers_s)} ms an image; without instruments "
+        f"{units.milliseconds(profile.latency_s)} ms:\n"
+        f"the sum differs by {off:+.1f} %. Means of the faster half of {profile.rounds} rounds, in turn.{cost}"
+    )
+
+
+def _extremes(profile: LayerProfile) -> list[str]:
+    """The leaves of highest and lowest utilisation: achieved FLOP/s over the peak."""
+    peak = profile.peaks.flops_per_s[profile.case.dtype]
+    found = [(layer.work.flops / layer.seconds / peak, layer.name) for layer in profile.leaves if layer.seconds]
+    found.sort(reverse=True)
+    lines = ["Highest utilisation of the compute peak, measured:"]
+    lines += [f"  {name:24} {units.percent(share):>6} %" for share, name in found[:SHOWN]]
+    lines += ["Lowest:"]
+    lines += [f"  {name:24} {units.percent(share):>6} %" for share, name in found[-SHOWN:]]
+    return lines
+
+
+def _lost(profile: LayerProfile) -> list[str]:
+    """Where to look: the leaves that take the most time beyond what the roofs ask for."""
+    case, peaks = profile.case, profile.peaks
+    lost = [(lost_seconds(layer, case, peaks), layer) for layer in profile.leaves]
+    lost.sort(key=lambda pair: -pair[0])
+    lines = ["Where to look, by time lost against the layer's own roof:"]
+    lines += [
+        f"  {layer.name:24} {units.milliseconds(seconds):>6} ms lost "
+        f"({units.percent(seconds / profile.layers_s):>4} %), "
+        f"{bound(layer.work, peaks, case.dtype)} bound, {layer.kind}"
+        for seconds, layer in lost[:LOST_SHOWN]
+        if seconds > 0
+    ]
+    return lines
+
+
+def _remarks(profile: LayerProfile) -> str:
+    case, peaks = profile.case, profile.peaks
+    lines = [
+        "MB are compulsory: inputs, weights and outputs once, each operator by itself. eff % is the least time",
+        "under the roofs over the time taken.",
+    ]
+    if any((efficiency(layer, case, peaks) or 0) > 1 for layer in profile.leaves):
+        lines[1] += " Above 100 %: served by caches, faster than memory could."
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Records as flat rows of plain values in SI units: what JSON and CSV hold."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from yolo_perf.analysis.layers import efficiency, lost_seconds
+from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, bound
+from yolo_perf.records import LayerProfile, Peaks, Work
+
+Row = dict[str, object]
+
+
+def model_rows(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]], peaks: Peaks) -> list[Row]:
+    """One row a model: counts per image, what its MACs leave out, and its place under this machine's roofs."""
+    return [
+        {
+            "size": size,
+            "parameters": work.weight_bytes // 4,
+            "weight_bytes": work.weight_bytes,
+            "macs": work.macs,
+            "flops": work.flops,
+            "activation_bytes": work.activation_bytes,
+            "compulsory_bytes": work.compulsory_bytes,
+            "operational_intensity": work.operational_intensity,
+            "ridge_point": peaks.ridge_point(),
+            "bound": bound(work, peaks),
+        }
+        for size, work, _ in rows
+    ]
+
+
+def layer_document(profile: LayerProfile) -> Row:
+    """A layer profile with its rows, the machine's roofs, and how well the layers add up."""
+    return {
+        "case": msgspec.to_builtins(profile.case),
+        "weights": msgspec.to_builtins(profile.weights),
+        "peaks": msgspec.to_builtins(profile.peaks),
+        "picture": profile.picture,
+        "complete": profile.complete,
+        "rounds": profile.rounds,
+        "planned_rounds": profile.planned_rounds,
+        "latency_s": profile.latency_s,
+        "layers_s": profile.layers_s,
+        "between_s": profile.between_s,
+        "node_cost_s": profile.node_cost_s,
+        "layers": layer_rows(profile),
+    }
+
+
+def layer_rows(profile: LayerProfile) -> list[Row]:
+    """One row a layer, blocks ahead of their leaves; times per image."""
+    case, peaks = profile.case, profile.peaks
+    return [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "leaf": layer.leaf,
+            "seconds": layer.seconds,
+            "share": None if layer.seconds is None else layer.seconds / profile.layers_s,
+            "flop_share": layer.flop_share,
+            "macs": layer.work.macs,
+            "flops": layer.work.flops,
+            "bytes": layer.work.compulsory_bytes,
+            "operational_intensity": layer.work.operational_intensity,
+            "achieved_flops_per_s": layer.work.flops / layer.seconds if layer.seconds else None,
+            "attainable_flops_per_s": attainable_flops_per_s(layer.work, peaks, case.dtype),
+            "efficiency": efficiency(layer, case, peaks),
+            "bound": bound(layer.work, peaks, case.dtype),
+            "lost_seconds": None if layer.seconds is None else lost_seconds(layer, case, peaks),
+            "fused_into": layer.fused_into,
+            "operators": layer.operators,
+        }
+        for layer in profile.layers
+    ]
