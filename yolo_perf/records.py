@@ -196,6 +196,52 @@ class Measurement:
         return self.work.flops / self.latency_s
 
 
+STAGES = ("load", "preprocess", "inference", "postprocess")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTimes:
+    """Seconds of each stage of one picture; of a batch, its share."""
+
+    load_s: float
+    preprocess_s: float
+    inference_s: float
+    postprocess_s: float
+    boxes: int = 0  # that postprocessing left, of the whole batch
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.of(stage) for stage in STAGES)
+
+    def of(self, stage: str) -> float:
+        """Seconds of one of STAGES."""
+        seconds: float = getattr(self, f"{stage}_s")
+        return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRun:
+    """The stages of every picture, or batch of pictures, of one case."""
+
+    case: Case
+    weights: Weights
+    data: str
+    pictures: int  # of how many the run took its pictures in turn
+    cold: bool  # whether files were put out of the operating system's cache before they were read
+    times: tuple[StageTimes, ...]
+    planned: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no interruption cut it short."""
+        return len(self.times) == self.planned
+
+    def seconds(self, stage: str) -> tuple[float, ...]:
+        """Seconds an image of one of STAGES in every round."""
+        return tuple(times.of(stage) for times in self.times)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One row of a model's layers: a leaf, whose time is its own, or a block that sums its leaves."""
@@ -242,6 +288,67 @@ class LayerProfile:
     def layers_s(self) -> float:
         """Seconds of all leaves and what lies between them, per image."""
         return self.between_s + sum(layer.seconds or 0.0 for layer in self.leaves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionRow:
+    """One Python function as cProfile saw it, over all rounds."""
+
+    function: str  # "file.py:12(name)", or the name of a builtin
+    calls: int
+    primitive_calls: int
+    own_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRow:
+    """One operator as PyTorch's profiler saw it, over all rounds; memory is allocated less freed."""
+
+    operator: str
+    shapes: str  # of its inputs, where they were asked for
+    calls: int
+    self_s: float
+    total_s: float
+    memory_bytes: int
+    self_memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """One node, or all nodes of an operator, as ONNX Runtime's profiler saw them; seconds of one call."""
+
+    node: str  # "" where nodes are taken together
+    operator: str
+    layer: str
+    nodes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilerRun:
+    """What one profiler showed of a case, and what it cost to look. Latencies are of one call."""
+
+    profiler: str
+    case: Case
+    weights: Weights
+    functions: tuple[FunctionRow, ...] = ()
+    operators: tuple[OperatorRow, ...] = ()
+    nodes: tuple[NodeRow, ...] = ()
+    latency_s: float
+    profiled_latency_s: float
+    rounds: int
+    planned_rounds: int
+
+    @property
+    def overhead(self) -> float:
+        """By how much the profiler lengthens a call, as a fraction."""
+        return self.profiled_latency_s / self.latency_s - 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether no interruption cut it short."""
+        return self.rounds == self.planned_rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from tests.pipeline.pictures import encode, gradient
 from yolo_perf.errors import DataError
 from yolo_perf.pipeline.images import Dataset
-from yolo_perf.pipeline.stages import StageTimes, run_image
+from yolo_perf.pipeline.stages import run_pictures
+from yolo_perf.records import StageTimes
 
 ONE = Dataset(name="synthetic", encoded=(encode(gradient(), "PNG"),))  # 48 rows of 64 pixels
 
@@ -20,8 +21,8 @@ def finds_one(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def test_each_stage_has_its_own_time() -> None:
     moments: Iterator[float] = iter([10.0, 11.0, 13.0, 17.0, 25.0])
-    found, times = run_image(ONE, 0, finds_one, 128, clock=lambda: next(moments))
-    assert times == StageTimes(load_s=1, preprocess_s=2, inference_s=4, postprocess_s=8)
+    (found,), times = run_pictures(ONE, [0], finds_one, 128, clock=lambda: next(moments))
+    assert times == StageTimes(load_s=1, preprocess_s=2, inference_s=4, postprocess_s=8, boxes=1)
     assert times.total_s == 15
     # Twice as large in the model's input, below 16 rows of grey.
     np.testing.assert_allclose(found.boxes, [[24, 16, 40, 32]])
@@ -29,10 +30,20 @@ def test_each_stage_has_its_own_time() -> None:
 
 
 def test_times_of_a_real_clock_are_not_negative() -> None:
-    _, times = run_image(ONE, 0, finds_one, 128)
+    _, times = run_pictures(ONE, [0], finds_one, 128)
     assert min(times.load_s, times.preprocess_s, times.inference_s, times.postprocess_s) >= 0
 
 
 def test_a_bad_picture_is_named() -> None:
     with pytest.raises(DataError, match="synthetic-000"):
-        run_image(Dataset(name="synthetic", encoded=(b"",)), 0, finds_one, 128)
+        run_pictures(Dataset(name="synthetic", encoded=(b"",)), [0], finds_one, 128)
+
+
+def test_times_of_a_batch_are_a_pictures_share() -> None:
+    def finds_two(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate([finds_one(images[:1]), finds_one(images[1:])])
+
+    moments: Iterator[float] = iter([0.0, 2.0, 6.0, 14.0, 30.0])
+    found, times = run_pictures(ONE, [0, 0], finds_two, 128, clock=lambda: next(moments))
+    assert len(found) == 2
+    assert times == StageTimes(load_s=1, preprocess_s=2, inference_s=4, postprocess_s=8, boxes=2)

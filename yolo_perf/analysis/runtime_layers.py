@@ -71,20 +71,26 @@ def node_cost(runs: Iterable[Sequence[Node]]) -> float:
 def by_leaf(
     nodes: Sequence[Node], leaves: Sequence[str], cost: float
 ) -> tuple[dict[str, float], dict[str, list[str]]]:
-    """Seconds of one run's nodes by leaf with `cost` taken off each, and the operators that ran for it.
+    """Seconds of one run's nodes by leaf with `cost` taken off each, and the operators that ran for it."""
+    seconds: dict[str, float] = {}
+    operators: dict[str, list[str]] = {}
+    for node, layer in zip(nodes, layer_names(nodes, leaves), strict=True):
+        seconds[layer] = seconds.get(layer, 0.0) + max(0.0, node.seconds - cost)
+        operators.setdefault(layer, []).append(node.operator)
+    return seconds, operators
+
+
+def layer_names(nodes: Sequence[Node], leaves: Sequence[str]) -> list[str]:
+    """The leaf of every node of a run.
 
     A node that the runtime put in under a name of its own (a change of layout) belongs to the layer that ran
     before it; ahead of the first, to the first.
     """
     known = frozenset(leaves)
-    seconds: dict[str, float] = {}
-    operators: dict[str, list[str]] = {}
-    current = leaves[0]
+    found = [leaves[0]]
     for node in nodes:
-        current = leaf_of(node.name, known) or current
-        seconds[current] = seconds.get(current, 0.0) + max(0.0, node.seconds - cost)
-        operators.setdefault(current, []).append(node.operator)
-    return seconds, operators
+        found.append(leaf_of(node.name, known) or found[-1])
+    return found[1:]
 
 
 def leaf_of(node: str, leaves: frozenset[str]) -> str | None:

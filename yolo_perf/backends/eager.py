@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from yolo_perf.backends.registry import Backend, Subject, register
+from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def prepare(subject: Subject, case: Case) -> "Infer":
     return infer
 
 
-register(
+BACKENDS = (
     Backend(
         name="eager",
         summary="PyTorch, convolutions and batch norms fused, inference mode",
@@ -35,5 +35,5 @@ register(
         eager=True,
         min_sqnr_db=100.0,
         min_box_agreement=1.0,
-    )
+    ),
 )

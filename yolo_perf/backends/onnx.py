@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo_perf.backends.artefacts import artefact, discard
-from yolo_perf.backends.registry import Backend, Subject, register
+from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Case
 
@@ -145,7 +145,7 @@ def _session(path: Path, options: Any) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-register(
+BACKENDS = (
     Backend(
         name="onnx",
         summary="ONNX Runtime, FP32",
@@ -154,5 +154,5 @@ register(
         min_sqnr_db=50.0,
         min_box_agreement=0.99,
         requires=("onnxruntime", "onnx"),
-    )
+    ),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from yolo_perf.backends.artefacts import artefact
 from yolo_perf.backends.onnx import INPUT, export_key, open_session, readable_export
-from yolo_perf.backends.registry import Backend, Subject, register
+from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _quiet() -> "Iterator[None]":
         root.removeFilter(below_error)
 
 
-register(
+BACKENDS = (
     Backend(
         name="onnx-dynamic-int8",
         summary="ONNX Runtime, weights 8-bit, activations quantised at run time",

@@ -1,10 +1,11 @@
-"""The optimisations by name. A backend is one file here with one registered `prepare`; everything else
+"""The optimisations by name. A backend is one file here with a `prepare` and an entry in its `BACKENDS`; everything else
 (parametrisation, table, JSON, parity, CLI choices) iterates this registry.
 """
 
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     """Images to (N, rows, 5 + classes), boxes in pixels of the letterboxed image."""
 
 MODULES = ("eager", "batched", "onnx", "onnx_int8")
-"""Files of this package that register backends, in the order of tables and of timing."""
+"""Files of this package with a tuple `BACKENDS`, in the order of tables and of timing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +71,11 @@ class Backend:
                 ) from error
 
 
-_REGISTRY: dict[str, Backend] = {}
-
-
-def register(*backends: Backend) -> None:
-    """Add backends under their names."""
-    for backend in backends:
-        _REGISTRY[backend.name] = backend
-
-
+@cache
 def backends() -> dict[str, Backend]:
     """All backends by name, in order. Loads none of the engines."""
-    for module in MODULES:
-        importlib.import_module(f"yolo_perf.backends.{module}")
-    return _REGISTRY
+    modules = (importlib.import_module(f"yolo_perf.backends.{name}") for name in MODULES)
+    return {backend.name: backend for module in modules for backend in module.BACKENDS}
 
 
 def choose(names: tuple[str, ...]) -> tuple[Backend, ...]:

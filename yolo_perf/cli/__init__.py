@@ -6,10 +6,11 @@ import sys
 import click
 
 from yolo_perf import __version__
-from yolo_perf.cli import layers, machine, models, pictures
+from yolo_perf.cli import layers, machine, models, pictures, profile, stages
+from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.errors import UsageError, YoloPerfError
 
-USAGE_EXIT, FAILURE_EXIT, INTERRUPTED_EXIT = 2, 1, 130
+USAGE_EXIT, FAILURE_EXIT = 2, 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +22,7 @@ def cli() -> None:
     """
 
 
-for command in (machine.machine, models.models, layers.layers, pictures.detect):
+for command in (machine.machine, models.models, layers.layers, profile.profile, stages.stages, pictures.detect):
     cli.add_command(command)
 
 

@@ -14,13 +14,11 @@ from yolo_perf.cli.common import (
     open_bench,
     size_argument,
 )
-from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
 from yolo_perf.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-INTERRUPTED_EXIT = 130
 
 
 @click.command()

@@ -16,6 +16,7 @@ import click
 from yolo_perf.errors import UsageError, YoloPerfError
 
 Row = Mapping[str, object]
+INTERRUPTED_EXIT = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 A picture is always decoded from its file's bytes, a drawn one too: the stage "load" is timed.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -42,6 +43,19 @@ class Dataset:
     def read(self, index: int) -> bytes:
         """One picture as it lies in its file. Raises DataError where that cannot be read."""
         return _read(self.paths[index]) if self.paths else self.encoded[index]
+
+    def forget(self, index: int) -> None:
+        """Ask the operating system to drop a picture's file from its cache. Raises DataError where none can."""
+        if not self.paths or not hasattr(os, "posix_fadvise"):
+            raise DataError(
+                "Only files on a system with posix_fadvise (Linux) can be read cold: name a folder of pictures, "
+                "or leave --cold out."
+            )
+        try:
+            with self.paths[index].open("rb") as stream:
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            raise DataError(f"Cannot open {self.paths[index]}: {error.strerror or error}.") from error
 
     def label(self, index: int) -> str:
         """Name of one picture for messages: the file's, or "synthetic-003"."""

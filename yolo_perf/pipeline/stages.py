@@ -1,51 +1,45 @@
-"""The four stages of one picture, each timed by itself."""
+"""The four stages of pictures, each timed by itself."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo_perf.pipeline.boxes import Detections, postprocess
 from yolo_perf.pipeline.images import Dataset
-from yolo_perf.pipeline.letterbox import letterbox
+from yolo_perf.pipeline.letterbox import letterbox, stack
+from yolo_perf.records import StageTimes
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageTimes:
-    """Seconds of each stage of one picture."""
+def run_pictures(
+    dataset: Dataset,
+    indices: Sequence[int],
+    infer: Infer,
+    image_size: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[list[Detections], StageTimes]:
+    """Load, preprocess, infer and postprocess pictures of a dataset as one batch; seconds a picture.
 
-    load_s: float
-    preprocess_s: float
-    inference_s: float
-    postprocess_s: float
-
-    @property
-    def total_s(self) -> float:
-        """Seconds of all stages."""
-        return self.load_s + self.preprocess_s + self.inference_s + self.postprocess_s
-
-
-def run_image(
-    dataset: Dataset, index: int, infer: Infer, image_size: int, clock: Callable[[], float] = time.perf_counter
-) -> tuple[Detections, StageTimes]:
-    """Load, preprocess, infer and postprocess one picture of a dataset. Raises DataError."""
+    Raises DataError.
+    """
     begin = clock()
-    picture = dataset.load(index)
+    pictures = [dataset.load(index) for index in indices]
     loaded = clock()
-    image, geometry = letterbox(picture, image_size)
-    prepared = clock()
-    rows = infer(image[None])[0]
+    prepared = [letterbox(picture, image_size) for picture in pictures]
+    images = stack([image for image, _ in prepared])
+    ready = clock()
+    rows = infer(images)
     inferred = clock()
-    found = postprocess(rows, geometry)
+    found = [postprocess(each, geometry) for each, (_, geometry) in zip(rows, prepared, strict=True)]
     end = clock()
-    times = StageTimes(
-        load_s=loaded - begin,
-        preprocess_s=prepared - loaded,
-        inference_s=inferred - prepared,
-        postprocess_s=end - inferred,
+    number = len(indices)
+    return found, StageTimes(
+        load_s=(loaded - begin) / number,
+        preprocess_s=(ready - loaded) / number,
+        inference_s=(inferred - ready) / number,
+        postprocess_s=(end - inferred) / number,
+        boxes=sum(len(each.scores) for each in found),
     )
-    return found, times

@@ -8,7 +8,7 @@ from yolo_perf import units
 from yolo_perf.analysis.layers import efficiency, lost_seconds
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Layer, LayerProfile
-from yolo_perf.report.tables import columns, render, subject_line
+from yolo_perf.report.tables import columns, partial, render, subject_line
 
 SHOWN = 3
 LOST_SHOWN = 5
@@ -42,7 +42,7 @@ def layers(
         )
     parts: list[str | Text] = [
         subject_line(case, profile.weights, source),
-        *([_partial(profile)] if not profile.complete else []),
+        *([partial(profile.rounds, profile.planned_rounds)] if not profile.complete else []),
         render(table, width=width, color=color),
         "",
         _sum(profile),
@@ -54,12 +54,6 @@ def layers(
         _remarks(profile),
     ]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
-
-
-def _partial(profile: LayerProfile) -> Text:
-    return Text(
-        f"PARTIAL: interrupted after {profile.rounds} of {profile.planned_rounds} rounds.", style="bold yellow"
-    )
 
 
 def _sum(profile: LayerProfile) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from yolo_perf.analysis.layers import efficiency, lost_seconds
+from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, bound
-from yolo_perf.records import LayerProfile, Peaks, Work
+from yolo_perf.records import LayerProfile, Peaks, ProfilerRun, StageRun, Work
 
 Row = dict[str, object]
 
@@ -46,6 +47,40 @@ def layer_document(profile: LayerProfile) -> Row:
         "node_cost_s": profile.node_cost_s,
         "layers": layer_rows(profile),
     }
+
+
+def profiler_document(run: ProfilerRun) -> Row:
+    """A profiler's run with all of its rows."""
+    return {**msgspec.to_builtins(run), "overhead": run.overhead, "complete": run.complete}
+
+
+def profiler_rows(run: ProfilerRun) -> list[Row]:
+    """One row a function, operator or node."""
+    found: list[Row] = msgspec.to_builtins(run.functions or run.operators or run.nodes)
+    return found
+
+
+def stage_document(run: StageRun) -> Row:
+    """A case's stages: figures, and the times of every picture."""
+    return {**msgspec.to_builtins(run), "complete": run.complete, "stages": stage_figures(run)}
+
+
+def stage_rows(run: StageRun) -> list[Row]:
+    """One row a stage."""
+    case = run.case
+    return [
+        {
+            "size": case.size,
+            "optimization": case.backend,
+            "batch": case.batch,
+            "stage": stage,
+            **figures,
+            "pictures": len(run.times) * case.batch,
+            "cold": run.cold,
+            "complete": run.complete,
+        }
+        for stage, figures in stage_figures(run).items()
+    ]
 
 
 def layer_rows(profile: LayerProfile) -> list[Row]:

@@ -123,12 +123,17 @@ def columns(first: str, numbers: Sequence[str], *last: str) -> Table:
     """An empty table: a name, right-aligned numbers, words."""
     gap = 1 if len(numbers) < 6 else 0  # the box itself puts one between two columns
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, no_wrap=True, min_width=len(first))
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for heading in last:
         table.add_column(heading, no_wrap=True)
     return table
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, its end cut off where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def subject_line(case: Case, weights: Weights, source: str) -> str:
@@ -137,6 +142,11 @@ def subject_line(case: Case, weights: Weights, source: str) -> str:
         f"yolov5{case.size} {case.backend}, batch {case.batch}, {case.image_size} px, {case.threads} threads, "
         f"weights {weights.source}, pictures {source}"
     )
+
+
+def partial(rounds: int, planned: int) -> Text:
+    """The mark of a table that was cut short."""
+    return Text(f"PARTIAL: interrupted after {rounds} of {planned} rounds.", style="bold yellow")
 
 
 def render(table: Table | Text, *, width: int, color: bool) -> str:

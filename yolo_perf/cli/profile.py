@@ -1,0 +1,68 @@
+"""`yolo-perf profile`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.cli.common import batch_option, bench_options, chosen_backend, open_bench, size_argument
+from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
+from yolo_perf.errors import UsageError
+
+DEFAULT_BACKEND = {"onnxruntime": "onnx"}
+
+
+@click.command()
+@size_argument
+@click.option(
+    "--with", "profilers", multiple=True, required=True, help="The profiler: cprofile, torch or onnxruntime."
+)
+@click.option("--backend", default=None, help="The optimisation [eager; onnx for onnxruntime].")
+@batch_option
+@click.option("--shapes", is_flag=True, help="Tell operators apart by their inputs' shapes (torch).")
+@click.option("--top", default="15", show_default=True, help="Rows of a table.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep the profiler's own file: a Chrome trace (torch, onnxruntime), or pstats data (cprofile).",
+)
+@bench_options(default_budget=5)
+@output_options()
+def profile(
+    size: str,
+    *,
+    profilers: tuple[str, ...],
+    backend: str | None,
+    batch: int,
+    shapes: bool,
+    top: str,
+    save: Path | None,
+    output: Output,
+    **options: Any,
+) -> None:
+    """Run one profiler over a model and state what the profiler itself costs."""
+    if len(profilers) > 1:
+        raise UsageError("One profiler at a time: under another one, a profiler shows that one at work.")
+    (profiler,) = profilers
+    rows = parse.parse_count(top, "The number of rows")
+    if save is not None:
+        check_writable(save)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else PyTorch's profiler writes its own starts to stderr
+    engine = chosen_backend(backend or DEFAULT_BACKEND.get(profiler, "eager"))
+
+    from yolo_perf.analysis.profilers import profile_with
+    from yolo_perf.report import plain, profiles
+
+    bench = open_bench(size=size, **options)
+    run = profile_with(profiler, bench, size, engine, batch=batch, shapes=shapes, save=save)
+    output.show(
+        lambda **style: profiles.profile(run, bench.dataset.name, rows, **style),
+        plain.profiler_document(run),
+        plain.profiler_rows(run),
+    )
+    if not run.complete:
+        sys.exit(INTERRUPTED_EXIT)
