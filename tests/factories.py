@@ -58,7 +58,6 @@ def measurement(
         "round_seconds": rounds,
         "warmup_rounds": 1,
         "parity": Parity(sqnr_db=200.0, box_agreement=1.0, images=2),
-        "peak_rss_bytes": 500_000_000,
     }
     return Measurement(**{**values, **changes})
 

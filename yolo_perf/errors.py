@@ -21,6 +21,10 @@ class BackendUnavailable(YoloPerfError):  # noqa: N818 - a state of this machine
     """This machine or environment lacks what a backend needs. Says what would bring it."""
 
 
+class NotEnoughMemory(YoloPerfError):  # noqa: N818 - a state of this machine, not a mistake
+    """A model does not fit into the memory that is free. Says how much it would take."""
+
+
 class ParityError(YoloPerfError):
     """A backend's output does not agree with eager's, so its speed means nothing."""
 

@@ -5,6 +5,7 @@ is measured. pytest-benchmark does the timing and owns the JSON; this plugin add
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,15 +13,19 @@ import pytest
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import FIXTURE, PerfSession
+from yolo_perf.session import FIXTURES, SWEEP, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
-    from yolo_perf.records import Measurement
+    from yolo_perf.backends.registry import Backend
+    from yolo_perf.records import Measurement, Memory, StageRun, Timed
 
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
+MeasureStages = Callable[[str, str], "StageRun"]
+MeasureThroughput = Callable[[str, str, int, int], "Timed"]
+MeasureMemory = Callable[[str, str], "Memory"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,43 +43,122 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Sizes x optimisations for every test that measures an inference, all optimisations of a size together."""
-    if FIXTURE in metafunc.fixturenames and {"size", "optimization"} <= set(metafunc.fixturenames):
-        state = _state(metafunc.config)
-        pairs = [(size, name) for size in state.settings.sizes for name in state.optimizations]
-        metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
+    """Sizes x optimisations for every test that measures them, all optimisations of a size together."""
+    state, names = _state(metafunc.config), set(metafunc.fixturenames)
+    if not names & set(FIXTURES) or not {"size", "optimization"} <= names:
+        return
+    sweep = SWEEP in names
+    sizes = state.settings.throughput_sizes if sweep else state.settings.sizes
+    pairs = [(size, name) for size in sizes for name in (state.unbatched if sweep else state.optimizations)]
+    metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
+    if sweep:
+        metafunc.parametrize("threads", state.thread_counts, ids="t{}".format)
+        metafunc.parametrize("batch", state.settings.batches, ids="b{}".format)
+
+
+class _Rounds:
+    """Pytest-benchmark as the stopwatch of one test."""
+
+    def __init__(self, state: PerfSession, benchmark: Any):
+        self._state = state
+        self._benchmark = benchmark
+
+    def __call__(self, target: Callable[[], object], plan: "Plan") -> tuple[float, ...]:
+        """Seconds of every timed round."""
+        benchmark = self._benchmark
+        try:
+            benchmark.pedantic(target, rounds=plan.rounds, warmup_rounds=plan.warmup_rounds)
+        except KeyboardInterrupt:
+            benchmark.has_error = True  # else the host computes statistics of the rounds there are not
+            raise
+        # pytest-benchmark's own --benchmark-disable leaves no rounds behind.
+        return tuple(benchmark.stats.stats.data) if benchmark.stats else ()
+
+    @contextmanager
+    def mistakes(self) -> Iterator[None]:
+        """What cannot run here is a skip, and a user's mistake a failure without a traceback."""
+        try:
+            with _outcomes():
+                yield
+        except pytest.fail.Exception:
+            self._benchmark._mode = "failed before timing"  # else the host warns of an unused fixture on top
+            raise
 
 
 @pytest.fixture
 def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureInference]:
     """Measure one case through pytest-benchmark: agreement first, then rounds, then figures in extra_info."""
-    state = _state(request.config)
+    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
     nodeid: str = request.node.nodeid
 
     def measure(size: str, optimization: str) -> "Measurement":
-        from yolo_perf.backends.registry import choose
-
-        (backend,) = choose((optimization,))
-
-        def time_rounds(target: Callable[[], object], plan: "Plan") -> tuple[float, ...]:
-            try:
-                benchmark.pedantic(target, rounds=plan.rounds, warmup_rounds=plan.warmup_rounds)
-            except KeyboardInterrupt:
-                benchmark.has_error = True  # else the host computes statistics of the rounds there are not
-                raise
-            # pytest-benchmark's own --benchmark-disable leaves no rounds behind.
-            return tuple(benchmark.stats.stats.data) if benchmark.stats else ()
-
-        try:
-            measurement = state.bench.measure(size, backend, nodeid, time_rounds)
-        except BackendUnavailable as error:
-            raise pytest.skip.Exception(str(error)) from None
-        except YoloPerfError as error:
-            benchmark._mode = "failed before timing"  # else the host warns of an unused fixture on top
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        with rounds.mistakes():
+            measurement = state.bench.measure(size, _backend(optimization), nodeid, rounds)
         if measurement.round_seconds:
             benchmark.extra_info.update(state.record(measurement))
         return measurement
+
+    with progress(request.config):
+        yield measure
+
+
+@pytest.fixture
+def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureStages]:
+    """Take pictures through all stages of one case; a round is one picture, or one batch."""
+    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
+
+    def measure(size: str, optimization: str) -> "StageRun":
+        from yolo_perf.analysis.stages import Pipeline, stage_figures
+
+        bench = state.bench
+        with rounds.mistakes():
+            pipeline = Pipeline(bench, size, _backend(optimization))
+            plan = bench.plan(pipeline.warm_up())
+            rounds(pipeline.step, plan)
+        run = pipeline.result(plan.rounds, untimed=plan.warmup_rounds)
+        if run.times:
+            state.stages.append(run)
+            benchmark.extra_info.update(stages=stage_figures(run), pictures=run.pictures, data=run.data)
+        return run
+
+    with progress(request.config):
+        yield measure
+
+
+@pytest.fixture
+def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureThroughput]:
+    """Time one batch on one number of threads."""
+    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
+
+    def measure(size: str, optimization: str, batch: int, threads: int) -> "Timed":
+        with rounds.mistakes():
+            case = state.bench.case(size, _backend(optimization), batch=batch, threads=threads)
+            timed = state.bench.measure_throughput(case, rounds)
+        if timed.round_seconds:
+            state.throughput.append(timed)
+            benchmark.extra_info.update(
+                latency_s=timed.latency_s, images_per_s=timed.images_per_s, batch=batch, threads=threads
+            )
+        return timed
+
+    with progress(request.config):
+        yield measure
+
+
+@pytest.fixture
+def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
+    """See what one case holds in a process of its own; nothing is timed."""
+    state = _state(request.config)
+
+    def measure(size: str, optimization: str) -> "Memory":
+        from yolo_perf.analysis import memory
+
+        bench, backend = state.bench, _backend(optimization)
+        with _outcomes():
+            case = bench.case(size, backend)
+            found = memory.measure_memory(case, bench.subject(size), backend, state.settings.data)
+        state.memory.append(found)
+        return found
 
     with progress(request.config):
         yield measure
@@ -86,6 +170,24 @@ def perf_bench(request: pytest.FixtureRequest) -> Iterator["Bench"]:
     state = _state(request.config)
     with progress(request.config):
         yield state.bench
+
+
+def _backend(name: str) -> "Backend":
+    from yolo_perf.backends.registry import choose
+
+    (backend,) = choose((name,))
+    return backend
+
+
+@contextmanager
+def _outcomes() -> Iterator[None]:
+    """Errors of ours as pytest's outcomes."""
+    try:
+        yield
+    except BackendUnavailable as error:
+        raise pytest.skip.Exception(str(error)) from None
+    except YoloPerfError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _state(config: pytest.Config) -> "PerfSession":

@@ -5,6 +5,7 @@ either well formed or refused.
 """
 
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -165,35 +166,54 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """The raw rounds of one case, and what is needed to read them. One round infers `case.batch` images."""
+class Timed:
+    """The raw rounds of one case. One round infers `case.batch` images."""
 
     case: Case
-    nodeid: str
-    weights: Weights
-    work: Work  # per image
     round_seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
-    warmup_rounds: Count
-    parity: Parity
-    peak_rss_bytes: Count | None
 
     @property
     def latency_s(self) -> float:
         """Median seconds per image."""
-        ordered = sorted(self.round_seconds)
-        middle = len(ordered) // 2
-        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-        return median / self.case.batch
+        return median(self.round_seconds) / self.case.batch
 
     @property
     def images_per_s(self) -> float:
         """Throughput at the median round."""
         return 1 / self.latency_s
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(Timed):
+    """A timed case with what is needed to read it."""
+
+    nodeid: str
+    weights: Weights
+    work: Work  # per image
+    warmup_rounds: Count
+    parity: Parity
+
     @property
     def achieved_flops_per_s(self) -> float:
         """FLOP/s at the median round."""
         return self.work.flops / self.latency_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Resident bytes of one case in a process of its own, apart from any timing."""
+
+    case: Case
+    base_bytes: Positive  # the engine imported, no model yet
+    loaded_bytes: int  # above the base, with the model loaded
+    peak_bytes: int  # above the base, at most while inferring
+    weight_bytes: Count  # expected
+    activation_bytes: Count  # expected: the most that is alive at once, operator by operator
+
+    @property
+    def expected_bytes(self) -> int:
+        """Weights and activations."""
+        return self.weight_bytes + self.activation_bytes
 
 
 STAGES = ("load", "preprocess", "inference", "postprocess")
@@ -373,6 +393,9 @@ class Run:
     configuration: dict[str, str | int | float | None] = field(default_factory=dict)  # settings as they were used
     complete: bool = True
     measurements: tuple[Measurement, ...]
+    stages: tuple[StageRun, ...] = ()
+    throughput: tuple[Timed, ...] = ()
+    memory: tuple[Memory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,11 @@ from yolo_perf.options import read_settings, setting_text
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.records import Commit, Comparison, Measurement, Run
+    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Run, StageRun, Timed
 
 FIXTURE = "measure_inference"
+SWEEP = "measure_throughput"
+FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory")
 LAST_RUN = "last-run.json"
 
 
@@ -33,6 +35,9 @@ class PerfSession:
         if self.settings.optimizations:
             _ = self.optimizations  # names are checked now; without any, the registry need not be loaded yet
         self.measurements: list[Measurement] = []
+        self.stages: list[StageRun] = []
+        self.throughput: list[Timed] = []
+        self.memory: list[Memory] = []
         self.comparisons: tuple[Comparison, ...] = ()
         self._active = False
         self._lines: list[tuple[str, str]] = []  # (markup, text) for the terminal, when it is over
@@ -67,6 +72,23 @@ class PerfSession:
         from yolo_perf.backends.registry import choose
 
         return tuple(backend.name for backend in choose(self.settings.optimizations))
+
+    @cached_property
+    def unbatched(self) -> tuple[str, ...]:
+        """The chosen optimisations that are not another one at a batch: a sweep has batches of its own."""
+        from yolo_perf.backends.registry import backends
+
+        return tuple(name for name in self.optimizations if not backends()[name].batched)
+
+    @cached_property
+    def thread_counts(self) -> tuple[int, ...]:
+        """Threads of a sweep: as asked for, else 1, 2, 4 ... and the usable cores."""
+        from yolo_perf.machine.identity import identify
+
+        if self.settings.thread_counts:
+            return self.settings.thread_counts
+        usable = identify(with_torch=False).usable_cores
+        return (*(2**power for power in range(usable.bit_length()) if 2**power < usable), usable)
 
     @property
     def _baselines(self) -> Path:
@@ -125,23 +147,28 @@ class PerfSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Speak up before measuring where the session asks for something that cannot be had."""
-        measuring = [item for item in session.items if FIXTURE in getattr(item, "fixturenames", ())]
-        if not measuring or session.config.option.collectonly:
+        asking = [item for item in session.items if {*FIXTURES} & {*getattr(item, "fixturenames", ())}]
+        measuring = [item for item in asking if FIXTURE in getattr(item, "fixturenames", ())]
+        if not asking or session.config.option.collectonly:
             return
         host = getattr(self.config, "_benchmarksession", None)
         if host is None:
             raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
         if host.skip:
             return
+        try:
+            len(self.bench.dataset)
+        except YoloPerfError as error:
+            raise pytest.UsageError(str(error)) from error
+        if not measuring:
+            if self._asked or self.config.option.perf_save:
+                raise pytest.UsageError(f"Nothing to compare or save here: no test uses {FIXTURE}.")
+            return
         self._collected.update(item.nodeid for item in measuring)
         if self._baseline_error:
             raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
             raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
-        try:
-            len(self.bench.dataset)
-        except YoloPerfError as error:
-            raise pytest.UsageError(str(error)) from error
         labels = {f"{size}-{name}" for size in self.settings.sizes for name in self.optimizations}
         for label, _ in self.settings.slow_down:
             if label not in labels:
@@ -169,7 +196,7 @@ class PerfSession:
         """Add the versioned block. Called once for every file that is written."""
         from yolo_perf.verdict.baselines import BLOCK, block
 
-        if self.measurements:
+        if self._results:
             output_json[BLOCK] = block(self.run)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -178,6 +205,11 @@ class PerfSession:
 
         Before everyone else: the JUnit file is to hold the verdicts, and what the host does now may fail.
         """
+        # After Ctrl-C, -x or an internal error what was measured is kept, but decides nothing.
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        self._complete = ended and not (session.shouldfail or session.shouldstop)
+        if self._results:
+            self._keep_last_run()
         if self._active:
             self._finish(session)
         return (yield)
@@ -186,10 +218,6 @@ class PerfSession:
         if not self.measurements:
             self._nothing_measured(session)
             return
-        # After Ctrl-C, -x or an internal error what was measured is kept, but decides nothing.
-        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        self._complete = ended and not (session.shouldfail or session.shouldstop)
-        self._keep_last_run()
         if self.baseline and self._complete:
             self._decide(session, *self.baseline)
         if self.config.option.perf_save:
@@ -209,13 +237,35 @@ class PerfSession:
             above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
             if above:
                 reporter.write_line(f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
+        if self.throughput or self.memory or self.stages:
+            self._write_sweeps(reporter)
         for nodeid, reason in self._absence.items():
             if nodeid in self._collected:
                 reporter.write_line(f"Not measured: {nodeid.partition('::')[2]}: {reason}", yellow=True)
         for markup, line in self._lines:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
+    def _write_sweeps(self, reporter: pytest.TerminalReporter) -> None:
+        """The tables of stages, throughput and memory, one size after the other."""
+        from itertools import groupby
+
+        from yolo_perf.report.stages import stages
+        from yolo_perf.report.sweeps import memory, throughput
+
+        style: dict[str, Any] = {"width": max(80, reporter._tw.fullwidth), "color": reporter._tw.hasmarkup}
+        for _, runs in groupby(self.stages, key=lambda run: run.case.size):
+            reporter.write_line("\n" + stages(tuple(runs), **style))
+        if self.throughput:
+            reporter.write_line("\n" + throughput(self.throughput, **style))
+        if self.memory:
+            reporter.write_line("\n" + memory(self.memory, **style))
+
     # The end of a session.
+
+    @property
+    def _results(self) -> int:
+        """How many results there are to keep."""
+        return len(self.measurements) + len(self.stages) + len(self.throughput) + len(self.memory)
 
     @cached_property
     def _commit_info(self) -> dict[str, Any]:
@@ -246,6 +296,9 @@ class PerfSession:
             configuration={**self.settings.plain(), "threads": self.bench.threads},
             complete=self._complete,
             measurements=tuple(self.measurements),
+            stages=tuple(self.stages),
+            throughput=tuple(self.throughput),
+            memory=tuple(self.memory),
         )
 
     def _say(self, text: str, markup: str = "") -> None:
@@ -286,7 +339,7 @@ class PerfSession:
             self._say(f"This run could not be kept: {error}.", "red")
             return
         if not self._complete:
-            kept = f"{len(self.measurements)} cases were measured and kept in {path}"
+            kept = f"{self._results} results were measured and kept in {path}"
             self._say(f"Interrupted: {kept}. No verdict; no baseline was touched.", "yellow")
 
     def _decide(self, session: pytest.Session, path: Path, base: "Run") -> None:

@@ -9,6 +9,7 @@ from yolo_perf.yolov5.sizes import SIZES, check_image_size, check_size
 IMAGE_SIZE = 640
 BATCH, MAX_BATCH = 4, 256
 BUDGET_S = 3.0
+BATCHES = (1, 2, 4, 8)
 # Two sessions of the same code on one shared machine were seen to differ by up to 1.9-fold.
 LATENCY_MARGIN = 1.0
 UTILIZATION_MARGIN = 1.0
@@ -22,6 +23,9 @@ class Settings:
     optimizations: tuple[str, ...] = ()
     batch: int = BATCH
     threads: int | None = None
+    throughput_sizes: tuple[str, ...] = ("n",)
+    batches: tuple[int, ...] = BATCHES
+    thread_counts: tuple[int, ...] = ()  # none: doubled from 1 to the usable cores
     image_size: int = IMAGE_SIZE
     data: Path | None = None
     rounds: int | None = None
@@ -37,6 +41,9 @@ class Settings:
             **{name: value for name, value in values.items() if not isinstance(value, tuple)},
             "sizes": ",".join(self.sizes),
             "optimizations": ",".join(self.optimizations),
+            "throughput_sizes": ",".join(self.throughput_sizes),
+            "batches": ",".join(map(str, self.batches)),
+            "thread_counts": ",".join(map(str, self.thread_counts)),
             "slow_down": ",".join(f"{label}={factor:g}" for label, factor in self.slow_down),
         }
 
@@ -61,6 +68,11 @@ def parse_count(text: str, what: str, most: int = 100_000) -> int:
     if not 1 <= value <= most:
         raise UsageError(f"{what} must be a whole number from 1 to {most}, got {text!r}.")
     return value
+
+
+def parse_counts(text: str, what: str, most: int) -> tuple[int, ...]:
+    """ "1,2,8" to its whole numbers in order, each once."""
+    return tuple(sorted({parse_count(item, what, most) for item in parse_names(text)}))
 
 
 def parse_image_size(text: str) -> int:

@@ -9,16 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from yolo_perf.analysis import parity as agreement
+from yolo_perf.analysis.memory import require_memory
 from yolo_perf.analysis.timing import Clock, Plan, plan, slowed
 from yolo_perf.analysis.work import count
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import prepare_subject
 from yolo_perf.machine.identity import describe, identify
-from yolo_perf.machine.memory import peak_rss_bytes, reset_peak_rss
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.pipeline.images import Dataset, open_dataset
 from yolo_perf.pipeline.letterbox import Letterbox, letterbox, stack
-from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks
+from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Timed
 from yolo_perf.settings import Settings
 
 if TYPE_CHECKING:
@@ -107,28 +107,42 @@ class Bench:
 
         `time_rounds` does the timing, so that pytest-benchmark, a worker or a test's fake clock can.
         """
-        backend.check_available()
         case = self.case(size, backend)
-        reference = self._reference(size)
-        infer = backend.prepare(reference.subject, case)
-        agreed = self._agree(backend, case, infer, reference)
-        reset_peak_rss()  # after a cold run's export and calibration, which are not the case's
-        images = reference.images[: case.batch]
-        started = self.clock()
-        infer(images)
-        chosen = plan(self.clock() - started, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
-        rounds = time_rounds(self._target(case, infer, images), chosen)
-        subject = reference.subject
+        call, agreed = self._ready(backend, case)
+        chosen = self.plan(self._once(call))
+        subject = self.subject(size)
         return Measurement(
             case=case,
             nodeid=nodeid,
             weights=subject.weights,
             work=count(size, subject.weights.classes, case.image_size, case.dtype),
-            round_seconds=rounds,
+            round_seconds=time_rounds(call, chosen),
             warmup_rounds=chosen.warmup_rounds,
             parity=agreed,
-            peak_rss_bytes=peak_rss_bytes(),
         )
+
+    def measure_throughput(self, case: Case, time_rounds: TimeRounds) -> Timed:
+        """Time one batch on one number of threads. Raises as `measure` does."""
+        call, _ = self._ready(backends()[case.backend], case)
+        return Timed(case=case, round_seconds=time_rounds(call, self.plan(self._once(call))))
+
+    def plan(self, round_s: float) -> Plan:
+        """Warm-up and rounds of a benchmark whose round takes so many seconds."""
+        return plan(round_s, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+
+    def _ready(self, backend: Backend, case: Case) -> tuple[Callable[[], object], Parity]:
+        """The case as a call, after its output was found to agree with eager's."""
+        backend.check_available()
+        reference = self._reference(case.size)
+        require_memory(case, reference.subject.weights.classes)
+        infer = backend.prepare(reference.subject, case)
+        agreed = self._agree(backend, case, infer, reference)
+        return self._target(case, infer, self.images(case.batch)), agreed
+
+    def _once(self, call: Callable[[], object]) -> float:
+        started = self.clock()
+        call()
+        return self.clock() - started
 
     def _target(self, case: Case, infer: "Infer", images: "Images") -> Callable[[], object]:
         def call() -> object:
@@ -180,7 +194,7 @@ class Bench:
 
     @staticmethod
     def _agree(backend: Backend, case: Case, infer: "Infer", reference: _Reference) -> Parity:
-        number = max(case.batch, PARITY_IMAGES)
+        number = min(max(case.batch, PARITY_IMAGES), len(reference.images))
         images = reference.images[:number]
         output = infer(images) if case.batch > 1 else _one_by_one(infer, images)
         agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])

@@ -23,7 +23,6 @@ def figures(measurement: Measurement, peaks: Peaks) -> dict[str, object]:
         "weights": weights.source,
         "parity_sqnr_db": measurement.parity.sqnr_db,
         "parity_box_agreement": measurement.parity.box_agreement,
-        "peak_rss_bytes": measurement.peak_rss_bytes,
         "threads": case.threads,
         "batch": case.batch,
         "image_size": case.image_size,

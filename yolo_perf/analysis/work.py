@@ -97,7 +97,7 @@ def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
             path.write_bytes(msgspec.json.encode(_trace(size, classes)))
 
     key = {
-        "source": _source_digest(),
+        "source": source_digest(__file__),
         "size": size,
         "classes": str(classes),
         "torch": version("torch"),
@@ -133,10 +133,10 @@ def roof_seconds(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
     return max(work.flops / peaks.flops_per_s[dtype], work.compulsory_bytes / peaks.bytes_per_s)
 
 
-def _source_digest() -> str:
-    """Digest of the sources that decide a count, so that a file of counts is never stale."""
+def source_digest(counter: str) -> str:
+    """Digest of the model's sources and of the file that counts them, so that what is kept is never stale."""
     package = Path(__file__).parent.parent
-    sources = (Path(__file__), *(package / "yolov5" / f"{name}.py" for name in ("blocks", "model", "sizes")))
+    sources = (Path(counter), *(package / "yolov5" / f"{name}.py" for name in ("blocks", "model", "sizes")))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 

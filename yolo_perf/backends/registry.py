@@ -1,4 +1,4 @@
-"""The optimisations by name. A backend is one file here with a `prepare` and an entry in its `BACKENDS`; everything else
+"""The optimisations by name. A backend is one file here with a `prepare` and its entry in `BACKENDS`; all else
 (parametrisation, table, JSON, parity, CLI choices) iterates this registry.
 """
 

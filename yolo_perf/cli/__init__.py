@@ -6,7 +6,7 @@ import sys
 import click
 
 from yolo_perf import __version__
-from yolo_perf.cli import layers, machine, models, pictures, profile, stages
+from yolo_perf.cli import layers, machine, memory, models, pictures, profile, stages
 from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -22,7 +22,16 @@ def cli() -> None:
     """
 
 
-for command in (machine.machine, models.models, layers.layers, profile.profile, stages.stages, pictures.detect):
+COMMANDS = (
+    machine.machine,
+    models.models,
+    layers.layers,
+    profile.profile,
+    stages.stages,
+    memory.memory,
+    pictures.detect,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -67,14 +67,22 @@ def backend_option(default: str) -> Callable[[Command], Command]:
     return click.option("--backend", default=default, show_default=True, help="The optimisation.")
 
 
-def bench_options(default_budget: float) -> Callable[[Command], Command]:
-    """Data, image size, threads, rounds and budget; `open_bench` takes them."""
-    options = (data_option, image_size_option, threads_option, rounds_option, budget_option(default_budget))
+def bench_options(default_budget: float | None = None) -> Callable[[Command], Command]:
+    """Data, image size and threads, and where something is timed, rounds and budget; `open_bench` takes them."""
+    options: list[Callable[[Command], Command]] = [data_option, image_size_option, threads_option]
+    if default_budget is not None:
+        options += [rounds_option, budget_option(default_budget)]
     return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def open_bench(
-    *, size: str, data: Path | None, image_size: int, threads: int | None, rounds: int | None, budget: float
+    *,
+    size: str,
+    data: Path | None,
+    image_size: int,
+    threads: int | None,
+    rounds: int | None = None,
+    budget: float = parse.BUDGET_S,
 ) -> "Bench":
     """A bench of these options."""
     from yolo_perf.analysis.bench import Bench

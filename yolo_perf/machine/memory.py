@@ -1,8 +1,9 @@
-"""Peak resident memory of this process."""
+"""Resident memory of this process, and what is free on this machine."""
 
 import sys
 from pathlib import Path
 
+_CGROUP = Path("/sys/fs/cgroup")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -12,6 +13,25 @@ def reset_peak_rss() -> None:
         _CLEAR.write_text("5")
     except OSError:
         return
+
+
+def rss_bytes() -> int:
+    """Resident bytes now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_bytes(cgroup: Path = _CGROUP) -> int:
+    """Bytes that can be had without swapping; a container's limit (cgroup v2) is respected."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (int((cgroup / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no such cgroup, or "max"
+        return free
+    return min(free, max(0, limit - used))
 
 
 def peak_rss_bytes() -> int | None:

@@ -7,7 +7,7 @@ import msgspec
 from yolo_perf.analysis.layers import efficiency, lost_seconds
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, bound
-from yolo_perf.records import LayerProfile, Peaks, ProfilerRun, StageRun, Work
+from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, StageRun, Work
 
 Row = dict[str, object]
 
@@ -80,6 +80,22 @@ def stage_rows(run: StageRun) -> list[Row]:
             "complete": run.complete,
         }
         for stage, figures in stage_figures(run).items()
+    ]
+
+
+def memory_rows(rows: Sequence[Memory]) -> list[Row]:
+    """One row a case, in bytes."""
+    return [
+        {
+            "case": row.case.id,
+            "base_bytes": row.base_bytes,
+            "loaded_bytes": row.loaded_bytes,
+            "peak_bytes": row.peak_bytes,
+            "expected_bytes": row.expected_bytes,
+            "weight_bytes": row.weight_bytes,
+            "activation_bytes": row.activation_bytes,
+        }
+        for row in rows
     ]
 
 

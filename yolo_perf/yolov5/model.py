@@ -76,6 +76,11 @@ LAYERS: tuple[LayerSpec, ...] = (
     LayerSpec(source=(17, 20, 23), block="Detect"),
 )
 
+_KEPT = frozenset(
+    source for spec in LAYERS if isinstance(spec.source, tuple) for source in spec.source if source >= 0
+)
+"""Layers whose output a later one reads; the others' memory is free again as soon as the next has run."""
+
 
 class YoloV5(nn.Module):
     """YOLOv5 of one size. Input (N, 3, H, W), H and W multiples of 32, RGB in 0..1; output as `Detect`'s."""
@@ -95,13 +100,14 @@ class YoloV5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, rows, 5 + classes): 25,200 rows at 640x640."""
-        outputs: list[Tensor] = []
-        for spec, layer in zip(LAYERS, self.model, strict=True):
+        kept: dict[int, Tensor] = {}
+        for index, (spec, layer) in enumerate(zip(LAYERS, self.model, strict=True)):
             if isinstance(spec.source, int):
                 x = layer(x)
             else:
-                x = layer([x if source == -1 else outputs[source] for source in spec.source])
-            outputs.append(x)
+                x = layer([x if source == -1 else kept[source] for source in spec.source])
+            if index in _KEPT:
+                kept[index] = x
         return x
 
     def fuse(self) -> "YoloV5":
