@@ -34,6 +34,12 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(f"perf_{name}", text, default=default)
         shown = f" [{default}]" if default else ""
         group.addoption(f"--perf-{word}", metavar=word.upper(), default=None, help=text + shown)
+    group.addoption(
+        "--perf-beside",
+        metavar="SAVED",
+        default="",
+        help="show this run beside a saved one: a file, a machine's name, or a reference such as ryzen-7-6800hs",
+    )
     group.addoption("--perf-save", action="store_true", help="record this session as the machine's new baseline")
     group.addoption(
         "--perf-slow-down",

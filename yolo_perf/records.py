@@ -414,3 +414,38 @@ class Comparison:
     def fails(self) -> bool:
         """Whether this verdict alone makes the session fail."""
         return self.verdict in ("regressed", "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedResult:
+    """One published figure of a size; `optimization` is "best" where the source names none."""
+
+    size: str
+    optimization: str
+    latency_s: Seconds
+    images_per_s: Rate
+    utilization: Annotated[float, Meta(gt=0, lt=100)]
+    macs: Positive
+    parameters: Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A machine as somebody published it: figures without raw rounds, so never a baseline to gate against."""
+
+    schema: Annotated[int, Meta(ge=1, le=SCHEMA)]
+    name: str
+    source: str
+    cpu_model: str
+    physical_cores: Positive
+    logical_cores: Positive
+    clock_hz_min: Rate
+    clock_hz_max: Rate
+    memory_bytes: Positive
+    data: str
+    flops_per_s: Rate  # fp32, a multiply-accumulate counted as two
+    bytes_per_s: Rate
+    peaks_method: str
+    notes: tuple[str, ...] = ()
+    results: Annotated[tuple[PublishedResult, ...], Meta(min_length=1)]
+    stage_shares: dict[str, dict[str, float]] = field(default_factory=dict)  # size -> stage -> share

@@ -15,7 +15,7 @@ from yolo_perf.options import read_settings, setting_text
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Run, StageRun, Timed
+    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Reference, Run, StageRun, Timed
 
 FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
@@ -58,6 +58,11 @@ class PerfSession:
             raise UsageError("pytest-xdist switches benchmarks off: nothing can be compared or saved. Use -n0.")
         if self._asked:
             self._choose_baseline()
+        self._beside: Run | Reference | None = None
+        if config.option.perf_beside:
+            from yolo_perf.verdict.baselines import locate_saved, read_saved
+
+            self._beside = read_saved(locate_saved(config.option.perf_beside, self._baselines))
 
     @cached_property
     def bench(self) -> "Bench":
@@ -237,6 +242,12 @@ class PerfSession:
             above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
             if above:
                 reporter.write_line(f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
+        if self._beside and self.measurements:
+            from yolo_perf.report.compare import machines
+            from yolo_perf.verdict.compare import column
+
+            columns = [column(self._beside), column(self.run)]
+            reporter.write_line("\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
         if self.throughput or self.memory or self.stages:
             self._write_sweeps(reporter)
         for nodeid, reason in self._absence.items():

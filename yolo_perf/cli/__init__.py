@@ -6,7 +6,7 @@ import sys
 import click
 
 from yolo_perf import __version__
-from yolo_perf.cli import layers, machine, memory, models, pictures, profile, stages
+from yolo_perf.cli import compare, layers, machine, memory, models, pictures, profile, stages
 from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -29,6 +29,7 @@ COMMANDS = (
     profile.profile,
     stages.stages,
     memory.memory,
+    compare.compare,
     pictures.detect,
 )
 for command in COMMANDS:

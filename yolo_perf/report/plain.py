@@ -8,6 +8,7 @@ from yolo_perf.analysis.layers import efficiency, lost_seconds
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, bound
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, StageRun, Work
+from yolo_perf.verdict.compare import Column
 
 Row = dict[str, object]
 
@@ -96,6 +97,41 @@ def memory_rows(rows: Sequence[Memory]) -> list[Row]:
             "activation_bytes": row.activation_bytes,
         }
         for row in rows
+    ]
+
+
+def machine_document(columns: Sequence[Column]) -> list[Row]:
+    """Machines side by side, each with its roofs and cases."""
+    return [
+        {
+            "name": each.name,
+            "published": each.published,
+            "flops_per_s": each.flops_per_s,
+            "bytes_per_s": each.bytes_per_s,
+            "ridge_point": each.flops_per_s / each.bytes_per_s,
+            "method": each.method,
+            "notes": each.notes,
+            "cases": machine_rows([each]),
+        }
+        for each in columns
+    ]
+
+
+def machine_rows(columns: Sequence[Column]) -> list[Row]:
+    """One row a case and machine."""
+    return [
+        {
+            "machine": each.name,
+            "published": each.published,
+            "size": size,
+            "optimization": optimization,
+            "best_is": cell.of,
+            "latency_s": cell.latency_s,
+            "images_per_s": cell.images_per_s,
+            "utilization": cell.utilization,
+        }
+        for each in columns
+        for (size, optimization), cell in each.cells.items()
     ]
 
 

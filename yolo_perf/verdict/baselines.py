@@ -18,9 +18,10 @@ import msgspec
 
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import SCHEMA, Machine, Run
+from yolo_perf.records import SCHEMA, Machine, Reference, Run
 
 BLOCK = "yolo_perf"
+REFERENCES = "reference"
 MAX_BYTES = 1 << 28
 _NUMBER = re.compile(r"(\d{4,})_.*\.json")
 
@@ -33,6 +34,7 @@ class _Versioned:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     yolo_perf: _Versioned | None = None
+    yolo_perf_reference: _Versioned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,24 @@ class _File:
     yolo_perf: Run
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReferenceFile:
+    yolo_perf_reference: Reference
+
+
 def read_run(path: Path) -> Run:
     """The run that a file holds. Raises BaselineError naming the file and what is wrong with it."""
+    saved = read_saved(path)
+    if isinstance(saved, Reference):
+        raise BaselineError(
+            f"{path} holds published figures of another machine, without raw rounds: it is no baseline. "
+            f"To see them beside this machine: yolo-perf compare {path}"
+        )
+    return saved
+
+
+def read_saved(path: Path) -> Run | Reference:
+    """The run or the reference that a file holds. Raises BaselineError as `read_run` does."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
@@ -49,7 +67,8 @@ def read_run(path: Path) -> Run:
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
     try:
-        head = msgspec.json.decode(content, type=_Head).yolo_perf
+        heads = msgspec.json.decode(content, type=_Head)
+        head = heads.yolo_perf or heads.yolo_perf_reference
         if head is None:
             raise BaselineError(
                 f"{path} was not written by yolo-perf (it has no `{BLOCK}` block). "
@@ -60,6 +79,8 @@ def read_run(path: Path) -> Run:
                 f"{path} has schema {head.schema}, this yolo-perf reads up to {SCHEMA}. "
                 "Upgrade yolo-perf, or record a new baseline: pytest benchmarks/ --perf-save"
             )
+        if heads.yolo_perf is None:
+            return msgspec.json.decode(content, type=_ReferenceFile).yolo_perf_reference
         run = msgspec.json.decode(content, type=_File).yolo_perf
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(
@@ -81,6 +102,24 @@ def find_baseline(folder: Path, machine: Machine, number: str = "") -> Path | No
     """This machine's newest baseline, of those whose name starts as given; None where there is none."""
     found = [path for _, path in _numbered(folder / slug(machine)) if path.name.startswith(number)]
     return found[-1] if found else None
+
+
+def locate_saved(name: str, folder: Path) -> Path:
+    """The file of a path, of a reference's name ("ryzen-7-6800hs"), or of a machine folder's newest baseline.
+
+    Raises BaselineError naming what there is.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    reference = folder / REFERENCES / f"{name}.json"
+    if reference.is_file():
+        return reference
+    newest = [path for _, path in _numbered(folder / name)]
+    if newest:
+        return newest[-1]
+    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
+    known = ", ".join((*references, *machines_in(folder))) or "none"
+    raise BaselineError(f"No saved run {name!r}. Give a file, or one of those in {folder}: {known}.")
 
 
 def machines_in(folder: Path) -> tuple[str, ...]:
