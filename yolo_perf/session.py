@@ -350,7 +350,7 @@ class PerfSession:
             self._say(f"This run could not be kept: {error}.", "red")
             return
         if not self._complete:
-            kept = f"{self._results} results were measured and kept in {path}"
+            kept = f"{self._results} cases were measured and kept in {path}"
             self._say(f"Interrupted: {kept}. No verdict; no baseline was touched.", "yellow")
 
     def _decide(self, session: pytest.Session, path: Path, base: "Run") -> None:

@@ -46,8 +46,8 @@ def test_bytes_follow_the_number_format() -> None:
     assert integers.flops == floats.flops
 
 
-def test_nothing_goes_uncounted() -> None:
-    assert count("n").uncounted == ()
+def test_only_index_grids_go_uncounted_and_they_are_named() -> None:
+    assert count("n").uncounted == ("aten::meshgrid",)
 
 
 def test_other_flops_of_the_smallest_case_by_hand() -> None:

@@ -108,13 +108,14 @@ def rolled_up(found: Sequence[Layer]) -> list[Layer]:
 
 
 def _block(name: str, inside: Sequence[Layer]) -> Layer:
-    executed = [leaf.work for leaf in inside if leaf.seconds is not None] or [leaf.work for leaf in inside]
+    executed = [leaf for leaf in inside if leaf.seconds is not None]
+    works = [leaf.work for leaf in executed or inside]
     return Layer(
         name=name,
         kind="",
         leaf=False,
-        work=sum(executed[1:], start=executed[0]),
-        seconds=sum(leaf.seconds or 0.0 for leaf in inside),
+        work=sum(works[1:], start=works[0]),
+        seconds=sum(leaf.seconds or 0.0 for leaf in executed) if executed else None,
         flop_share=sum(leaf.flop_share for leaf in inside),
     )
 

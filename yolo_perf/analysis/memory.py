@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from yolo_perf.analysis.work import ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count, source_digest
+from yolo_perf.analysis.work import DAMAGE, ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count, source_digest
 from yolo_perf.backends.artefacts import artefact, discard
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import NotEnoughMemory, YoloPerfError
@@ -40,7 +40,7 @@ def activation_peak_bytes(size: str, classes: int = 80) -> int:
     path = artefact(f"yolov5{size}-{classes}-alive", ".json", key, build, quiet=True)
     try:
         return msgspec.json.decode(path.read_bytes(), type=int)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except DAMAGE:
         discard(path)
         return _alive(size, classes)
 
@@ -94,7 +94,8 @@ def measure_memory(case: Case, subject: Subject, backend: Backend, data: Path | 
     except msgspec.MsgspecError as error:
         killed = child.returncode == -getattr(signal, "SIGKILL", 9)
         why = "it was killed, most likely for want of memory" if killed else f"exit code {child.returncode}"
-        why = (child.stderr.decode(errors="replace").strip().splitlines() or [why])[-1]
+        said = child.stderr.decode(errors="replace").strip().splitlines()
+        why = said[-1] if said and not killed else why
         raise YoloPerfError(f"{case.id}: the process that shows its memory failed: {why}.") from error
     weights, activations = expected_bytes(case, subject.weights.classes)
     return Memory(

@@ -123,6 +123,8 @@ def _torch(look: _Look) -> ProfilerRun:
 
     planned = min(_planned(look.bench, call, calls=2), MAX_TRACED_ROUNDS)
     (before,) = alternate([call], (planned + 1) // 2, look.bench.clock)
+    if len(before) < (planned + 1) // 2:
+        raise KeyboardInterrupt  # nothing was profiled yet
     profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True, record_shapes=look.shapes)
     profiler.start()
     try:

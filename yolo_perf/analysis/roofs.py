@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from yolo_perf.analysis.work import DAMAGE
 from yolo_perf.backends.artefacts import cache_folder
 from yolo_perf.machine.identity import fingerprint
 from yolo_perf.machine.peaks import measure_peaks
@@ -32,7 +33,7 @@ def remembered_roofs(machine: Machine) -> tuple[Peaks, str]:
     try:
         peaks = msgspec.json.decode(path.read_bytes(), type=Peaks)
         measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *DAMAGE):
         peaks, measured = measure_roofs(machine), datetime.now(UTC)
     return peaks, measured.isoformat(timespec="seconds")
 

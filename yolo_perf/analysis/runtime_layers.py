@@ -10,6 +10,7 @@ import msgspec
 
 from yolo_perf.analysis.work import OWN
 from yolo_perf.errors import DataError
+from yolo_perf.records import Count
 
 _LATER_CALL = re.compile(r"_\d+$")
 SUFFIX = "_kernel_time"
@@ -36,7 +37,7 @@ class _Arguments:
 class _Event:
     name: str
     cat: str = ""
-    dur: int = 0  # microseconds
+    dur: Count = 0  # microseconds
     args: _Arguments = _Arguments()
 
 

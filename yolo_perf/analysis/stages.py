@@ -75,7 +75,7 @@ class Pipeline:
 def measure_stages(
     bench: "Bench", size: str, backend: Backend, *, pictures: int | None = None, cold: bool = False
 ) -> StageRun:
-    """The stages of `pictures` pictures, else of as many as the budget holds, 10 at least, the whole set at most.
+    """The stages of `pictures` pictures, in whole batches; else of what the budget holds of the set, 10 at least.
 
     Ctrl-C ends it early, marked as incomplete. Raises DataError, BackendUnavailable, UsageError.
     """
@@ -85,7 +85,7 @@ def measure_stages(
     step_s = pipeline.warm_up()
     batch = pipeline.case.batch
     affordable = max(int(bench.settings.budget_s / step_s) * batch, MIN_PICTURES)
-    planned = max(1, (pictures or min(affordable, len(bench.dataset))) // batch)
+    planned = -((pictures or min(affordable, len(bench.dataset))) // -batch)  # whole batches
     try:
         for _ in range(planned):
             pipeline.step()

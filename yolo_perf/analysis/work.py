@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -73,6 +73,11 @@ class LayerCount:
         )
 
 
+Layers = Annotated[tuple[LayerCount, ...], msgspec.Meta(min_length=1)]
+DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading a damaged file of ours raises."""
+
+
 def count(size: str, classes: int = 80, image_size: int = 640, dtype: Dtype = "fp32") -> Work:
     """Work of one image through a fused model, its weights and activations stored in `dtype`.
 
@@ -107,14 +112,14 @@ def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
     def read() -> tuple[LayerCount, ...]:
         path = artefact(f"yolov5{size}-{classes}-counts", ".json", key, build, quiet=True)
         try:
-            return msgspec.json.decode(path.read_bytes(), type=tuple[LayerCount, ...])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return msgspec.json.decode(path.read_bytes(), type=Layers)
+        except DAMAGE:
             discard(path)
             raise
 
     try:
         return read()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except DAMAGE:
         return read()
 
 
@@ -163,7 +168,7 @@ def _trace(size: str, classes: int) -> tuple[LayerCount, ...]:
         for child in children:
             own.subtract(inclusive[child])
             uncounted.subtract(analysis.unsupported_ops(child))
-        if any(own.values()):
+        if any(own.values()) or any(uncounted.values()):
             layers.append(
                 LayerCount(
                     name=f"{name}.{OWN}" if any(sum(inclusive[child].values()) for child in children) else name,

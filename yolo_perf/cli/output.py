@@ -38,7 +38,7 @@ class Output:
             click.echo(text)
             return
         try:
-            self.path.write_text(text + "\n", encoding="utf-8")
+            self.path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise YoloPerfError(f"Cannot write {self.path}: {error.strerror or error}.") from error
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from yolo_perf import units
-from yolo_perf.report.tables import columns, render
+from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.verdict.compare import BEST, Column, rows
 
 
@@ -22,8 +22,11 @@ def machines(found: Sequence[Column], *, width: int = 80, color: bool = False) -
             if number:
                 texts.append(f"{cells[0].latency_s / cell.latency_s:.2f}" if cells[0] else "-")
         table.add_row(f"{size}-{optimization}", *texts)
-    lines = [line for number, each in enumerate(found, 1) for line in _machine(number, each)]
-    return "\n".join([*lines, "", render(table, width=width, color=color), *_remarks(found)])
+    lines = [
+        wrapped(line, width, "    ") for number, each in enumerate(found, 1) for line in _machine(number, each)
+    ]
+    remarks = [wrapped(line, width, "    ") for line in _remarks(found)]
+    return "\n".join([*lines, "", render(table, width=width, color=color), *remarks])
 
 
 def _headings(number: int) -> list[str]:
@@ -44,7 +47,7 @@ def _machine(number: int, each: Column) -> list[str]:
 def _remarks(found: Sequence[Column]) -> list[str]:
     lines = ["util %: achieved FLOP/s over the machine's roof; a multiply-accumulate is two FLOP everywhere."]
     for number, each in enumerate(found, 1):
-        best = {size: cell.of for (size, name), cell in each.cells.items() if name == BEST and cell.of}
-        if best:
+        best = {size: each.cells[size, name].of for size, name in rows([each]) if name == BEST}
+        if any(best.values()):
             lines.append(f"best of [{number}]: {', '.join(f'{size} {of}' for size, of in best.items())}")
     return lines

@@ -8,7 +8,7 @@ from yolo_perf import units
 from yolo_perf.analysis.layers import efficiency, lost_seconds
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Layer, LayerProfile
-from yolo_perf.report.tables import columns, partial, render, subject_line
+from yolo_perf.report.tables import columns, partial, render, subject_line, wrapped
 
 SHOWN = 3
 LOST_SHOWN = 5
@@ -25,7 +25,7 @@ def layers(
     table = columns("layer", ("ms", "%", "GMAC", "MB", "FLOP/B", "GFLOP/s", "roof", "eff %"), "bound")
     for layer in rows:
         if layer.seconds is None:
-            table.add_row(layer.name, "-", *["" for _ in range(7)], f"in {layer.fused_into}")
+            table.add_row(layer.name, *["-"] * 8, "fused")
             continue
         computes = bool(layer.work.flops and layer.seconds)
         table.add_row(
@@ -41,17 +41,17 @@ def layers(
             bound(layer.work, peaks, case.dtype),
         )
     parts: list[str | Text] = [
-        subject_line(case, profile.weights, source),
+        wrapped(subject_line(case, profile.weights, source), width),
         *([partial(profile.rounds, profile.planned_rounds)] if not profile.complete else []),
         render(table, width=width, color=color),
         "",
-        _sum(profile),
+        wrapped(_sum(profile), width),
         "",
         *_extremes(profile),
         "",
-        *_lost(profile),
+        *(wrapped(line, width, indent="    ") for line in _lost(profile)),
         "",
-        _remarks(profile),
+        wrapped(_remarks(profile), width),
     ]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
 
@@ -66,7 +66,7 @@ def _sum(profile: LayerProfile) -> str:
     off = 100 * (profile.layers_s / profile.latency_s - 1)
     return (
         f"Layers{between}: {units.milliseconds(profile.layers_s)} ms an image; without instruments "
-        f"{units.milliseconds(profile.latency_s)} ms:\n"
+        f"{units.milliseconds(profile.latency_s)} ms: "
         f"the sum differs by {off:+.1f} %. Means of the faster half of {profile.rounds} rounds, in turn.{cost}"
     )
 
@@ -74,7 +74,11 @@ def _sum(profile: LayerProfile) -> str:
 def _extremes(profile: LayerProfile) -> list[str]:
     """The leaves of highest and lowest utilisation: achieved FLOP/s over the peak."""
     peak = profile.peaks.flops_per_s[profile.case.dtype]
-    found = [(layer.work.flops / layer.seconds / peak, layer.name) for layer in profile.leaves if layer.seconds]
+    found = [
+        (layer.work.flops / layer.seconds / peak, layer.name)
+        for layer in profile.leaves
+        if layer.seconds and layer.work.flops
+    ]
     found.sort(reverse=True)
     lines = ["Highest utilisation of the compute peak, measured:"]
     lines += [f"  {name:24} {units.percent(share):>6} %" for share, name in found[:SHOWN]]
@@ -101,10 +105,11 @@ def _lost(profile: LayerProfile) -> list[str]:
 
 def _remarks(profile: LayerProfile) -> str:
     case, peaks = profile.case, profile.peaks
-    lines = [
-        "MB are compulsory: inputs, weights and outputs once, each operator by itself. eff % is the least time",
-        "under the roofs over the time taken.",
-    ]
+    text = (
+        "MB are compulsory: inputs, weights and outputs once, each operator by itself. eff % is the least time "
+        "under the roofs over the time taken."
+    )
     if any((efficiency(layer, case, peaks) or 0) > 1 for layer in profile.leaves):
-        lines[1] += " Above 100 %: served by caches, faster than memory could."
-    return "\n".join(lines)
+        text += " Above 100 %: served by caches, faster than memory could."
+    fused = [f"{layer.name} in {layer.fused_into}" for layer in profile.leaves if layer.fused_into]
+    return text + (f" Fused: {', '.join(fused)}." if fused else "")

@@ -8,17 +8,19 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.analysis.profilers import by_operator
 from yolo_perf.records import FunctionRow, NodeRow, OperatorRow, ProfilerRun
-from yolo_perf.report.tables import columns, partial, render, shortened, subject_line
+from yolo_perf.report.tables import columns, partial, render, shortened, subject_line, wrapped
 
 NEGATIVE = (
-    "A negative self memory is no leak: the operator freed what one inside it had allocated (max_pool2d drops\n"
+    "A negative self memory is no leak: the operator freed what one inside it had allocated (max_pool2d drops "
     "the indices tensor of max_pool2d_with_indices), and the profiler books allocations and frees apart."
 )
 
 
 def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: bool = False) -> str:
     """The profiler's `top` rows, and what it cost. `source` names the pictures' data set."""
-    parts: list[str | Table | Text] = [f"{run.profiler}: {subject_line(run.case, run.weights, source)}"]
+    parts: list[str | Table | Text] = [
+        wrapped(f"{run.profiler}: {subject_line(run.case, run.weights, source)}", width)
+    ]
     if not run.complete:
         parts.append(partial(run.rounds, run.planned_rounds))
     if run.functions:
@@ -29,9 +31,9 @@ def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: 
         parts += [_operators(run.operators[:top], sum(row.self_s for row in run.operators))]
         parts += [f"Self CPU time in all: {units.milliseconds(sum(row.self_s for row in run.operators))} ms"]
         if any(row.self_memory_bytes < 0 for row in run.operators[:top]):
-            parts += [NEGATIVE]
+            parts += [wrapped(NEGATIVE, width)]
     if run.nodes:
-        parts += [f"By operator, ms a call, {run.rounds} rounds:", _kinds(by_operator(run.nodes)[:top])]
+        parts += [f"By operator, ms a call, {run.rounds} rounds:", _kinds(by_operator(run.nodes), top)]
         parts += ["", f"Top {top} of {len(run.nodes)} nodes:", _nodes(run.nodes[:top], run.nodes)]
     parts += ["", _cost(run)]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
@@ -78,10 +80,10 @@ def _operators(rows: Sequence[OperatorRow], whole: float) -> Table:
     return table
 
 
-def _kinds(rows: Sequence[NodeRow]) -> Table:
+def _kinds(rows: Sequence[NodeRow], top: int) -> Table:
     whole = sum(row.seconds for row in rows)
     table = columns("operator", ("nodes", "ms", "%"))
-    for row in rows:
+    for row in rows[:top]:
         share = units.percent(row.seconds / whole)
         table.add_row(row.operator, str(row.nodes), units.milliseconds(row.seconds), share)
     return table

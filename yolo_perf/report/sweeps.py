@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from yolo_perf import units
 from yolo_perf.analysis.throughput import parallel_efficiency, saturation_batch
 from yolo_perf.records import Memory, Timed
-from yolo_perf.report.tables import columns, render
+from yolo_perf.report.tables import columns, render, wrapped
 
 
 def throughput(points: Sequence[Timed], *, width: int = 80, color: bool = False) -> str:
@@ -25,7 +25,7 @@ def throughput(points: Sequence[Timed], *, width: int = 80, color: bool = False)
         )
         before = case.label
     note = "par. eff.: images/s over one thread's times the threads; saturates: within 5 % of the best batch."
-    return f"{render(table, width=width, color=color)}\n{note}"
+    return f"{render(table, width=width, color=color)}\n{wrapped(note, width)}"
 
 
 def memory(rows: Sequence[Memory], *, width: int = 80, color: bool = False) -> str:
@@ -44,4 +44,4 @@ def memory(rows: Sequence[Memory], *, width: int = 80, color: bool = False) -> s
         )
         table.add_row(name, *(f"{figure / units.MEBI:.0f}" for figure in figures))
     note = "Loaded and peak: above the base, a process that has imported its engine; measured apart from timing."
-    return f"{render(table, width=width, color=color)}\n{note}"
+    return f"{render(table, width=width, color=color)}\n{wrapped(note, width)}"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from itertools import groupby
+from textwrap import fill
 
 from rich import box
 from rich.console import Console
@@ -102,7 +103,7 @@ def models(
             beyond.update(layer.flops)
         total = 2 * sum(layer.macs for layer in counts) + beyond.total()
         shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in beyond.most_common())
-        lines.append(f"  yolov5{size}: {', '.join(shares)}")
+        lines.append(wrapped(f"  yolov5{size}: {', '.join(shares)}", width, indent="    "))
     return "\n".join([*lines, *_uncounted(rows)])
 
 
@@ -142,6 +143,11 @@ def subject_line(case: Case, weights: Weights, source: str) -> str:
         f"yolov5{case.size} {case.backend}, batch {case.batch}, {case.image_size} px, {case.threads} threads, "
         f"weights {weights.source}, pictures {source}"
     )
+
+
+def wrapped(text: str, width: int, indent: str = "") -> str:
+    """Prose in lines of at most `width` columns; those after the first begin with `indent`."""
+    return fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def partial(rounds: int, planned: int) -> Text:

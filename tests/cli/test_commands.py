@@ -1,0 +1,170 @@
+"""The commands through the console script's door: a tiny image, known roofs, no traceback."""
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from tests.factories import machine, peaks
+from yolo_perf import cli
+from yolo_perf.records import Machine, Peaks
+
+Run = Callable[..., tuple[int, str, str]]
+BASELINES = str(Path(__file__).parents[2] / "baselines")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Calls the command line; its exit code, output and errors."""
+
+    def known_machine(**_: bool) -> Machine:
+        return machine()
+
+    def known_peaks(*_: object) -> Peaks:
+        return peaks()
+
+    # Commands import these when they run; the other modules did so when they were loaded.
+    for place in ("machine.identity", "analysis.bench"):
+        monkeypatch.setattr(f"yolo_perf.{place}.identify", known_machine)
+    for place in ("machine.peaks", "analysis.bench", "analysis.roofs"):
+        monkeypatch.setattr(f"yolo_perf.{place}.measure_peaks", known_peaks)
+    monkeypatch.setenv("KINETO_LOG_LEVEL", "6")  # `profile` would set it for good
+    monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["yolo-perf", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("layers", "q"), "Unknown model size 'q'. Choose from: n, s, m, l, x."),
+        (("layers", "n", "--filter", "model.99*"), "No layer matches 'model.99*'."),
+        (("layers", "n", "--filter", ""), "No layer matches ''."),
+        (("layers", "n", "--backend", "warp"), "Unknown optimisation 'warp'. Choose from: eager, "),
+        (("layers", "n", "--json", "--csv"), "--json and --csv: choose one."),
+        (("layers", "n", "--output", "/no/such/folder/file"), "Cannot write /no/such/folder/file."),
+        (("layers", "n", "--output", "/"), "Cannot write /."),
+        (("layers", "n", "--rounds", "0"), "The number of rounds must be a whole number"),
+        (("layers", "n", "--batch", "257"), "The batch must be a whole number from 1 to 256, got '257'."),
+        (("profile", "n"), "Missing option '--with'"),
+        (("profile", "n", "--with", "torch", "--with", "cprofile"), "One profiler at a time"),
+        (("profile", "n", "--with", "magic"), "Unknown profiler 'magic'. Choose from: cprofile, torch, "),
+        (("profile", "n", "--with", "torch", "--backend", "onnx"), "does not see into onnx."),
+        (("profile", "n", "--with", "onnxruntime", "--backend", "eager"), "ONNX Runtime does not run eager."),
+        (("profile", "n", "--with", "cprofile", "--shapes"), "--shapes: only PyTorch's profiler"),
+        (("profile", "n", "--with", "torch", "--top", "0"), "The number of rows must be a whole number"),
+        (("profile", "n", "--with", "torch", "--save", "/no/such/folder/file"), "Cannot write /no/such"),
+        (("stages", "n", "--pictures", "9999", "--optimizations", "eager"), "pictures in synthetic, not 9999."),
+        (("stages", "n", "--pictures", "0"), "The number of pictures must be a whole number"),
+        (("stages", "n", "--optimizations", "eager,warp"), "Unknown optimisation 'warp'."),
+        (("memory", "n", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
+        (("compare",), "Missing argument"),
+    ],
+)
+def test_a_usage_error_is_one_message_and_exit_code_2(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_layers_as_csv_have_one_row_a_block_and_seconds(run: Run) -> None:
+    code, out, _ = run("layers", "n", "--image-size", "64", "--rounds", "2", "--csv")
+    rows = list(csv.DictReader(StringIO(out)))
+    assert code == 0
+    assert [row["layer"] for row in rows] == [f"model.{index}" for index in range(25)]
+    leaves = [row for row in rows if row["leaf"] == "True"]
+    assert [row["kind"] for row in leaves] == ["upsample_nearest2d", "cat"] * 2 + ["cat"] * 2
+    assert all(float(row["seconds"]) > 0 for row in rows)
+    assert all(0 < float(row["share"]) < 1 for row in rows)
+    assert sum(float(row["flop_share"]) for row in rows) == pytest.approx(1)
+
+
+def test_the_leaves_of_a_filter_go_to_a_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "layers.csv"
+    options = ("--image-size", "64", "--rounds", "2", "--csv", "--output", str(path))
+    code, out, _ = run("layers", "n", "--filter", "model.0.*", *options)
+    assert (code, out) == (0, "")
+    rows = list(csv.DictReader(StringIO(path.read_text())))
+    assert {row["leaf"] for row in rows} == {"True"}
+    assert rows[0]["layer"] == "model.0.conv"
+    assert float(rows[0]["seconds"]) > 0
+    assert all(row["layer"].startswith("model.0.") for row in rows)
+
+
+def test_an_interrupted_command_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("yolo_perf.analysis.layers.profile_layers", interrupted)
+    code, out, err = run("layers", "n", "--image-size", "64")
+    assert (code, out, err.strip()) == (130, "", "Interrupted.")
+
+
+def test_a_case_that_does_not_fit_is_not_tried(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_child(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("yolo_perf.analysis.memory.free_bytes", lambda: 2**20)
+    monkeypatch.setattr("yolo_perf.analysis.memory.subprocess.run", no_child)
+    options = ("--batch", "256", "--image-size", "64", "--optimizations", "eager")
+    code, out, err = run("memory", "n", *options)
+    assert (code, out) == (1, "")
+    assert "Error: n-eager-b256-64px-t2 may take " in err
+    assert "0.0 GiB are free. Choose a smaller batch, image or model." in err
+
+
+def test_a_published_machine_beside_itself(run: Run) -> None:
+    names = ("ryzen-7-6800hs", "ryzen-7-6800hs")
+    code, out, _ = run("compare", *names, "--baselines", BASELINES, "--json")
+    assert code == 0
+    first, second = json.loads(out)
+    assert first == second
+    assert (first["name"], first["published"], first["flops_per_s"]) == ("Ryzen 7 6800HS", True, 820e9)
+    assert len(first["cases"]) == 10
+    assert first["cases"][0] == {
+        "machine": "Ryzen 7 6800HS",
+        "published": True,
+        "size": "n",
+        "optimization": "eager",
+        "best_is": "",
+        "latency_s": 0.03214,
+        "images_per_s": 31.11,
+        "utilization": 0.1696,
+    }
+    code, out, _ = run("compare", *names, "--baselines", BASELINES)
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith(tuple("nsmlx"))] == ["1.00"] * 10
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_a_name_that_nothing_has_lists_what_there_is(run: Run) -> None:
+    code, out, err = run("compare", "nothing", "--baselines", BASELINES)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: No saved run 'nothing'. Give a file, or one of those in {BASELINES}: ryzen-7-")
+
+
+def test_one_name_needs_a_baseline_of_this_machine(run: Run, tmp_path: Path) -> None:
+    path = f"{BASELINES}/reference/ryzen-7-6800hs.json"
+    code, out, err = run("compare", path, "--baselines", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert "Error: No baseline for this machine (AMD EPYC, 2 cores)" in err
+    assert "Record one (pytest benchmarks/ --perf-save), or name two saved runs." in err
+
+
+def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("{")
+    code, out, err = run("compare", str(path), str(path))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: {path} is damaged or not a saved run")

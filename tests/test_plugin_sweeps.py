@@ -1,0 +1,102 @@
+"""Stages and throughput through the plugin, in pytest sessions of their own: a tiny image, a fake timer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+# Sessions in this process forget what they imported, which extension modules do not survive: import it first.
+import yolo_perf.analysis.stages
+import yolo_perf.analysis.work
+import yolo_perf.report.stages
+import yolo_perf.report.sweeps
+from tests.test_plugin import Project
+from yolo_perf.records import STAGES
+from yolo_perf.verdict.baselines import read_run
+
+THROUGHPUT = """
+def test_throughput(size, optimization, threads, batch, measure_throughput):
+    measure_throughput(size, optimization, batch, threads)
+"""
+STAGES_TEST = """
+def test_stages(size, optimization, measure_stages):
+    measure_stages(size, optimization)
+"""
+REFERENCE = Path(__file__).parents[1] / "baselines" / "reference" / "ryzen-7-6800hs.json"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """Fvcore too, whose import is noisy: by way of the call that keeps it quiet."""
+    yolo_perf.analysis.work.count("n", 80, 64)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    found = Project(pytester, monkeypatch)
+    (pytester.path / "benchmarks" / "test_throughput.py").write_text(THROUGHPUT)
+    (pytester.path / "benchmarks" / "test_stages.py").write_text(STAGES_TEST)
+    references = pytester.path / "baselines" / "reference"
+    references.mkdir(parents=True)
+    (references / "laptop.json").write_bytes(REFERENCE.read_bytes())
+    return found
+
+
+def test_a_sweep_goes_over_threads_and_batches_of_what_has_no_batch_of_its_own(project: Project) -> None:
+    result = project.run(
+        "--perf-batches=1,2",
+        "--perf-thread-counts=2,1",
+        "--benchmark-json=out.json",
+        target="benchmarks/test_throughput.py",
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["throughput*threads*batch*ms/image*images/s*", "n-eager*1*1*1000*1.0*100.0*"])
+    path = project.pytester.path / "out.json"
+    document = json.loads(path.read_text())
+    plain = [point["case"] for point in document["yolo_perf"]["throughput"]]
+    assert {(case["size"], case["backend"], case["image_size"]) for case in plain} == {("n", "eager", 64)}
+    assert sorted((case["threads"], case["batch"]) for case in plain) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    points = read_run(path).throughput
+    assert all(point.round_seconds == (1.0,) * 3 for point in points)
+    assert {point.case.batch: point.images_per_s for point in points} == {1: 1, 2: 2}
+    for benchmark, case in zip(document["benchmarks"], plain, strict=True):
+        info = benchmark["extra_info"]
+        assert (info["threads"], info["batch"]) == (case["threads"], case["batch"])
+        assert (info["latency_s"], info["images_per_s"]) == (1 / case["batch"], case["batch"])
+    names = {benchmark["name"] for benchmark in document["benchmarks"]}
+    assert len(names) == 4
+    assert all("n-eager" in name for name in names)
+
+
+def test_stages_of_every_round_are_kept(project: Project) -> None:
+    result = project.run("--benchmark-json=out.json", target="benchmarks/test_stages.py")
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["optimisation*stage*median ms*p90 ms*share %", "eager*load*", "batched x4*load*"])
+    path = project.pytester.path / "out.json"
+    for benchmark in json.loads(path.read_text())["benchmarks"]:
+        info = benchmark["extra_info"]
+        assert tuple(info["stages"]) == (*STAGES, "total")
+        assert sum(info["stages"][stage]["share"] for stage in STAGES) == pytest.approx(1)
+        assert info["stages"]["total"]["share"] == 1
+        assert info["data"] == "synthetic"
+    runs = read_run(path).stages
+    assert [(run.case.label, run.case.batch, len(run.times)) for run in runs] == [
+        ("n-eager", 1, 3),
+        ("n-batched", 4, 3),
+    ]
+    assert all(run.complete for run in runs)
+
+
+def test_an_unknown_machine_to_stand_beside_names_the_references(project: Project) -> None:
+    result = project.run("--perf-beside=nothing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: No saved run 'nothing'. Give a file, or one of those in *: laptop."])
+
+
+def test_stages_alone_are_nothing_to_save(project: Project) -> None:
+    result = project.run("--perf-save", target="benchmarks/test_stages.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: Nothing to compare or save here: no test uses measure_inference."])
+    assert [path.name for path in project.baselines] == ["laptop.json"]

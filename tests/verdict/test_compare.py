@@ -1,0 +1,260 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.factories import machine, measurement, peaks, run
+from yolo_perf.errors import BaselineError
+from yolo_perf.machine.identity import slug
+from yolo_perf.records import STAGES, PublishedResult, Reference, Run
+from yolo_perf.verdict.baselines import block, locate_saved, read_run, read_saved, save_baseline
+from yolo_perf.verdict.compare import BEST, Cell, column, rows
+from yolo_perf.yolov5.sizes import SIZES
+
+SHIPPED = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
+BEYOND = 4_000_000_000  # FLOP of the factory's measurement
+
+
+def result(size: str = "n", optimization: str = "eager", **changes: Any) -> PublishedResult:
+    values: dict[str, Any] = {
+        "size": size,
+        "optimization": optimization,
+        "latency_s": 0.02,
+        "images_per_s": 49.9,  # published, not computed of the latency
+        "utilization": 0.25,
+        "macs": 2_000_000_000,
+        "parameters": 1_867_405,
+    }
+    return PublishedResult(**{**values, **changes})
+
+
+def reference(*results: PublishedResult, **changes: Any) -> Reference:
+    values: dict[str, Any] = {
+        "schema": 1,
+        "name": "Laptop",
+        "source": "A paper",
+        "cpu_model": "AMD Ryzen",
+        "physical_cores": 8,
+        "logical_cores": 16,
+        "clock_hz_min": 3.2e9,
+        "clock_hz_max": 4.7e9,
+        "memory_bytes": 16 * 2**30,
+        "data": "coco128",
+        "flops_per_s": 800e9,
+        "bytes_per_s": 20e9,
+        "peaks_method": "theoretical",
+        "notes": ("No raw rounds.",),
+        "results": results or (result(), result(optimization=BEST)),
+        "stage_shares": {"n": {"load": 0.1, "inference": 0.9}},
+    }
+    return Reference(**{**values, **changes})
+
+
+def write_reference(path: Path, **changes: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"yolo_perf_reference": {**msgspec.to_builtins(reference()), **changes}}))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two baselines of this machine and one reference."""
+    found = tmp_path / "baselines"
+    for seconds in (0.04, 0.08):
+        save_baseline({"yolo_perf": block(run(measurement((seconds,))))}, found, machine())
+    write_reference(found / "reference" / "laptop.json")
+    return found
+
+
+def test_the_fastest_optimisation_of_each_size_stands_under_best_too() -> None:
+    found = column(
+        run(
+            measurement((0.04, 0.05, 0.09)),
+            measurement((0.08,), backend="batched", batch=4),  # 0.02 an image: the fastest, though not its round
+            measurement((0.025,), backend="onnx"),
+            measurement((0.30,), size="s", backend="onnx"),
+        )
+    )
+    assert found.cells == {
+        ("n", "eager"): Cell(latency_s=0.05, images_per_s=20, utilization=0.4),
+        ("n", "batched"): Cell(latency_s=0.02, images_per_s=50, utilization=1.0),
+        ("n", "onnx"): Cell(latency_s=0.025, images_per_s=40, utilization=BEYOND / 0.025 / 200e9),
+        ("s", "onnx"): Cell(latency_s=0.30, images_per_s=1 / 0.30, utilization=BEYOND / 0.30 / 200e9),
+        ("n", BEST): Cell(latency_s=0.02, images_per_s=50, utilization=1.0, of="batched"),
+        ("s", BEST): Cell(latency_s=0.30, images_per_s=1 / 0.30, utilization=BEYOND / 0.30 / 200e9, of="onnx"),
+    }
+    assert (found.name, found.published, found.notes) == ("AMD EPYC, 2 cores", False, ())
+    assert (found.flops_per_s, found.bytes_per_s, found.method) == (200e9, 40e9, "by hand")
+
+
+def test_the_best_one_is_set_beside_the_roof_of_its_own_number_format() -> None:
+    found = column(run(measurement((0.04,)), measurement((0.02,), backend="int8", dtype="int8")))
+    assert found.cells["n", BEST] == Cell(latency_s=0.02, images_per_s=50, utilization=0.5, of="int8")
+    assert found.flops_per_s == 200e9  # the machine's roof stays the one of fp32
+
+
+def test_a_run_without_inference_is_a_column_of_roofs_alone() -> None:
+    found = column(run())
+    assert found.cells == {}
+    assert rows([found]) == []
+
+
+def test_published_figures_are_taken_as_they_are() -> None:
+    found = column(reference())
+    cell = Cell(latency_s=0.02, images_per_s=49.9, utilization=0.25)
+    assert found.cells == {("n", "eager"): cell, ("n", BEST): cell}
+    assert all(each.of == "" for each in found.cells.values())
+    assert (found.name, found.published) == ("Laptop", True)
+    assert (found.flops_per_s, found.bytes_per_s, found.method) == (800e9, 20e9, "theoretical")
+    assert found.notes == ("Source: A paper.", "No raw rounds.")
+
+
+def test_rows_go_by_size_then_as_first_seen_with_the_best_last() -> None:
+    published = reference(result("x", BEST), result("x"), result("q"), result("n", BEST), result("n"))
+    own = run(
+        measurement((0.5,), size="s", backend="onnx"),
+        measurement((0.02,), backend="onnx"),
+        measurement((0.04,)),
+    )
+    assert rows([column(published), column(own)]) == [
+        ("n", "eager"),
+        ("n", "onnx"),
+        ("n", BEST),
+        ("s", "onnx"),
+        ("s", BEST),
+        ("x", "eager"),
+        ("x", BEST),
+        ("q", "eager"),  # a size that is not ours
+    ]
+    assert rows([]) == []
+
+
+def test_a_reference_survives_the_file_and_a_run_is_told_apart(folder: Path) -> None:
+    assert read_saved(folder / "reference" / "laptop.json") == reference()
+    saved = read_saved(folder / slug(machine()) / "0001_baseline.json")
+    assert isinstance(saved, Run)
+    assert saved == run(measurement((0.04,)))
+
+
+def test_a_reference_is_no_baseline_and_the_hint_says_what_it_is_for(folder: Path) -> None:
+    path = folder / "reference" / "laptop.json"
+    with pytest.raises(BaselineError, match="without raw rounds: it is no baseline") as error:
+        read_run(path)
+    assert str(error.value).endswith(f"yolo-perf compare {path}")
+
+
+def test_a_saved_run_is_found_by_path_by_reference_or_by_machine(folder: Path) -> None:
+    first = folder / slug(machine()) / "0001_baseline.json"
+    assert locate_saved(str(first), folder) == first
+    assert locate_saved("laptop", folder) == folder / "reference" / "laptop.json"
+    assert locate_saved(slug(machine()), folder) == first.with_name("0002_baseline.json")
+
+
+@pytest.mark.parametrize("name", ["nothing", "", ".", "reference", "a/b/c.json", "laptop.json"])
+def test_an_unknown_name_lists_what_there_is(folder: Path, name: str) -> None:
+    with pytest.raises(BaselineError) as error:
+        locate_saved(name, folder)
+    assert str(error.value) == (
+        f"No saved run {name!r}. Give a file, or one of those in {folder}: laptop, {slug(machine())}."
+    )
+
+
+def test_an_unknown_name_where_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match=r"one of those in .*none: none\.$"):
+        locate_saved("laptop", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"yolo_perf_reference": ', "damaged"),
+        (b'{"yolo_perf_reference": 1}', "damaged"),
+        (b'{"yolo_perf_reference": null}', "not written by yolo-perf"),
+        (b'{"yolo_perf_reference": {"schema": 1}}', "damaged"),
+        (b'{"yolo_perf_reference": {"schema": 0}}', "damaged"),
+        (b'{"yolo_perf_reference": {"schema": 99}}', "has schema 99, this yolo-perf reads up to 1. Upgrade"),
+        (b'{"yolo_perf_reference": ' + b"[" * 200_000, "damaged"),
+        (b'{"yolo_perf_reference": {"schema": 1, "notes": ' + b"[" * 99_999 + b"]" * 99_999 + b"}}", "damaged"),
+        (b'{"yolo_perf_reference": {"schema": 1, "name": "\xff"}}', "damaged"),
+    ],
+)
+def test_a_damaged_reference_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "reference.json"
+    path.write_bytes(content)
+    with pytest.raises(BaselineError, match=message) as error:
+        read_saved(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flops_per_s": float("nan")},
+        {"flops_per_s": 0},
+        {"bytes_per_s": float("inf")},
+        {"bytes_per_s": -1.0},
+        {"physical_cores": 0},
+        {"results": []},
+        {"results": [{**msgspec.to_builtins(result()), "latency_s": float("nan")}]},
+        {"results": [{**msgspec.to_builtins(result()), "latency_s": 0}]},
+        {"results": [{**msgspec.to_builtins(result()), "utilization": 101}]},
+        {"stage_shares": {"n": {"load": float("nan")}}},
+        {"name": None},
+    ],
+)
+def test_figures_that_cannot_be_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(BaselineError, match="damaged"):
+        read_saved(write_reference(tmp_path / "reference.json", **changes))
+
+
+def test_a_run_wins_where_a_file_holds_both(tmp_path: Path) -> None:
+    path = tmp_path / "both.json"
+    own = run(measurement(), peaks=peaks())
+    path.write_text(json.dumps({"yolo_perf": block(own), "yolo_perf_reference": msgspec.to_builtins(reference())}))
+    assert read_saved(path) == own
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Reference:
+    found = read_saved(SHIPPED)
+    assert isinstance(found, Reference)
+    return found
+
+
+def test_the_shipped_reference_has_every_size_twice(shipped: Reference) -> None:
+    cases = [(each.size, each.optimization) for each in shipped.results]
+    assert sorted(cases) == sorted((size, name) for size in SIZES for name in ("eager", BEST))
+
+
+def test_the_shipped_roof_counts_a_multiply_accumulate_as_two(shipped: Reference) -> None:
+    assert shipped.flops_per_s == 2 * 410e9
+    assert "410 G multiply-accumulates/s" in shipped.peaks_method
+    assert shipped.flops_per_s / shipped.bytes_per_s == pytest.approx(29.18, abs=0.005)
+
+
+def test_the_shipped_utilisations_follow_from_the_shipped_latencies(shipped: Reference) -> None:
+    for each in shipped.results:
+        recomputed = 2 * each.macs / each.latency_s / shipped.flops_per_s
+        assert recomputed == pytest.approx(each.utilization, abs=0.0002), each
+
+
+def test_the_shipped_rates_are_the_latencies_to_the_printed_digit(shipped: Reference) -> None:
+    for each in shipped.results:
+        assert round(1 / each.latency_s, 2) == each.images_per_s, each
+        # A rate of two decimals leaves the latency open between these two.
+        shortest, longest = 1 / (each.images_per_s + 0.005), 1 / (each.images_per_s - 0.005)
+        assert shortest <= each.latency_s <= longest, each
+
+
+def test_the_shipped_models_are_the_same_under_both_optimisations(shipped: Reference) -> None:
+    for size in SIZES:
+        assert len({(each.macs, each.parameters) for each in shipped.results if each.size == size}) == 1
+
+
+def test_the_shipped_stage_shares_are_whole(shipped: Reference) -> None:
+    assert list(shipped.stage_shares) == list(SIZES)
+    for shares in shipped.stage_shares.values():
+        assert tuple(shares) == STAGES
+        assert sum(shares.values()) == pytest.approx(1, abs=0.0003)
