@@ -9,8 +9,9 @@ from yolo_perf import cli
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    monkeypatch.setattr("yolo_perf.machine.peaks.measure_peaks", lambda *_: peaks())
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("yolo_perf.analysis.roofs.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.machine.identity.identify", lambda **_: machine())
     monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 

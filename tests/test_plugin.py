@@ -281,6 +281,7 @@ def test_inference(size, optimization, measure_inference, monkeypatch):
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_round_keeps_what_was_measured(project: Project) -> None:
     """In a process of its own: an interrupt would end this session too."""
     (project.pytester.path / "benchmarks" / "test_inference.py").write_text(INTERRUPTED)
@@ -307,6 +308,7 @@ def test_a_session_that_stops_early_decides_nothing(project: Project) -> None:
     result.stdout.no_fnmatch_line("MISSING*")
 
 
+@pytest.mark.slow
 def test_an_optimisation_that_is_no_more_is_missing(project: Project) -> None:
     project.run("--perf-save", "--perf-optimizations=")
     project.monkeypatch.delitem(backends(), "batched")

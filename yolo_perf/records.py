@@ -20,7 +20,7 @@ Bound = Literal["compute", "memory"]
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "new", "missing", "incomparable"]
 Metric = Literal["latency", "utilization"]
 
-Seconds = Annotated[float, Meta(gt=0, lt=1e7)]
+Seconds = Annotated[float, Meta(ge=1e-9, lt=1e7)]
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Positive = Annotated[int, Meta(gt=0, lt=2**62)]
 Rate = Annotated[float, Meta(gt=0, lt=1e20)]

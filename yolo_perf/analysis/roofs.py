@@ -27,14 +27,20 @@ def measure_roofs(machine: Machine) -> Peaks:
     return peaks
 
 
-def remembered_roofs(machine: Machine) -> tuple[Peaks, str]:
+def remembered_roofs(machine: Machine, *, anew: bool = False) -> tuple[Peaks, str]:
     """The roofs and when they were measured (ISO 8601, UTC): the last ones of this machine, else measured now."""
+    known = None if anew else _last(machine)
+    return known or (measure_roofs(machine), datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _last(machine: Machine) -> tuple[Peaks, str] | None:
+    """What is remembered, None where that is nothing or damaged."""
     path = _path(machine)
     try:
         peaks = msgspec.json.decode(path.read_bytes(), type=Peaks)
         measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, *DAMAGE):
-        peaks, measured = measure_roofs(machine), datetime.now(UTC)
+        return None
     return peaks, measured.isoformat(timespec="seconds")
 
 

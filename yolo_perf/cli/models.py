@@ -16,15 +16,13 @@ def models(sizes: str, image_size: int, measure: bool, output: Output) -> None:
     """Show what each model has to compute and to move, beside this machine's ridge point."""
     chosen = parse.parse_sizes(sizes)
 
-    from yolo_perf.analysis.roofs import measure_roofs, remembered_roofs
+    from yolo_perf.analysis.roofs import remembered_roofs
     from yolo_perf.analysis.work import count, layer_counts
     from yolo_perf.machine.identity import identify
     from yolo_perf.report import plain, tables
 
     found = identify(with_torch=False)
-    if measure:
-        measure_roofs(found)
-    peaks, measured = remembered_roofs(found)
+    peaks, measured = remembered_roofs(found, anew=measure)
     rows = [(size, count(size, image_size=image_size), layer_counts(size)) for size in chosen]
     plain_rows = plain.model_rows(rows, peaks)
     output.show(

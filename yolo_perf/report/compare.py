@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from yolo_perf import units
-from yolo_perf.report.tables import columns, render, wrapped
+from yolo_perf.report.tables import columns, printable, render, wrapped
 from yolo_perf.verdict.compare import BEST, Column, rows
 
 
@@ -21,7 +21,7 @@ def machines(found: Sequence[Column], *, width: int = 80, color: bool = False) -
             texts += [units.milliseconds(cell.latency_s), units.percent(cell.utilization)]
             if number:
                 texts.append(f"{cells[0].latency_s / cell.latency_s:.2f}" if cells[0] else "-")
-        table.add_row(f"{size}-{optimization}", *texts)
+        table.add_row(printable(f"{size}-{optimization}"), *texts)
     lines = [
         wrapped(line, width, "    ") for number, each in enumerate(found, 1) for line in _machine(number, each)
     ]

@@ -147,7 +147,12 @@ def subject_line(case: Case, weights: Weights, source: str) -> str:
 
 def wrapped(text: str, width: int, indent: str = "") -> str:
     """Prose in lines of at most `width` columns; those after the first begin with `indent`."""
-    return fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
+    return fill(printable(text), width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what a file calls itself goes to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def partial(rounds: int, planned: int) -> Text:
@@ -158,7 +163,15 @@ def partial(rounds: int, planned: int) -> Text:
 def render(table: Table | Text, *, width: int, color: bool) -> str:
     """A rich object as text of at most `width` columns, without trailing blanks."""
     stream = StringIO()
-    console = Console(file=stream, width=width, force_terminal=color, no_color=not color, highlight=False)
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
     console.print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 

@@ -86,9 +86,11 @@ def read_saved(path: Path) -> Run | Reference:
         raise BaselineError(
             f"{path} is damaged or not a saved run: {error}. Remove it, or restore it from git."
         ) from error
-    unknown = {m.case.dtype for m in run.measurements} - set(run.peaks.flops_per_s)
+    unknown = {"fp32", *(m.case.dtype for m in run.measurements)} - set(run.peaks.flops_per_s)
     if unknown:
-        raise BaselineError(f"{path} has cases of dtype {', '.join(sorted(unknown))} without such a peak.")
+        raise BaselineError(
+            f"{path} has no peak of {', '.join(sorted(unknown))}: it is damaged, or not a saved run."
+        )
     return run
 
 
@@ -109,8 +111,11 @@ def locate_saved(name: str, folder: Path) -> Path:
 
     Raises BaselineError naming what there is.
     """
-    if Path(name).is_file():
-        return Path(name)
+    try:
+        if Path(name).is_file():
+            return Path(name)
+    except OSError as error:  # a name that no file system takes
+        raise BaselineError(f"No saved run {name[:40]!r}...: {error.strerror}.") from error
     reference = folder / REFERENCES / f"{name}.json"
     if reference.is_file():
         return reference

@@ -52,7 +52,7 @@ def column(saved: Run | Reference) -> Column:
             notes=(f"Source: {saved.source}.", *saved.notes),
         )
     cells = {(m.case.size, m.case.backend): _cell(m, saved) for m in saved.measurements}
-    for size in {size for size, _ in cells}:
+    for size in dict.fromkeys(size for size, _ in cells):
         fastest = min((m for m in saved.measurements if m.case.size == size), key=lambda m: m.latency_s)
         cells[size, BEST] = _cell(fastest, saved, of=fastest.case.backend)
     return Column(
