@@ -280,7 +280,7 @@ class Layer:
 class LayerProfile:
     """The timed layers of one case, beside the latency of the same case without instruments.
 
-    Times are means of the faster half of the rounds. Leaves partition `layers_s` with `between_s`.
+    Times are interquartile means of the rounds. Leaves partition `layers_s` with `between_s`.
     """
 
     case: Case

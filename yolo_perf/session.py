@@ -232,12 +232,13 @@ class PerfSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table and the verdict, after the host's own table."""
         reporter = terminalreporter
+        if self._results:
+            reporter.section("yolo-perf", sep="-")
         if self.measurements:
             from yolo_perf.analysis.figures import utilization
             from yolo_perf.report import tables
 
             width, color = reporter._tw.fullwidth, reporter._tw.hasmarkup
-            reporter.section("yolo-perf", sep="-")
             reporter.write_line(tables.results(self.run, self.comparisons, width=max(80, width), color=color))
             above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
             if above:

@@ -100,7 +100,7 @@ def test_layers_and_their_sum() -> None:
     _, added, *_ = sections(profile())
     assert words(added) == (
         "Layers: 34.00 ms an image; without instruments 32.50 ms: the sum differs by +4.6 %. "
-        "Means of the faster half of 20 rounds, in turn."
+        "Interquartile means of 20 rounds, in turn."
     )
 
 
@@ -108,7 +108,7 @@ def test_the_sum_tells_what_lies_between_and_what_was_taken_off() -> None:
     _, added, *_ = sections(profile(between_s=0.002, node_cost_s=3e-6, latency_s=0.040))
     assert words(added) == (
         "Layers and 2.00 ms between them: 36.00 ms an image; without instruments 40.00 ms: "
-        "the sum differs by -10.0 %. Means of the faster half of 20 rounds, in turn. "
+        "the sum differs by -10.0 %. Interquartile means of 20 rounds, in turn. "
         "The profiler's own 3 us a node are taken off."
     )
 
@@ -124,7 +124,7 @@ def test_an_interruption_is_said_ahead_of_the_table() -> None:
     lines = sections(profile(rounds=7))[0].splitlines()
     assert lines[1] == mark
     assert [lines[0], *lines[2:]] == sections(profile())[0].splitlines()
-    assert "faster half of 7 rounds" in sections(profile(rounds=7))[1]
+    assert "Interquartile means of 7 rounds" in sections(profile(rounds=7))[1]
     assert "PARTIAL" not in "".join(sections(profile()))
 
 

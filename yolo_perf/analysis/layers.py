@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import eager_layers
 from yolo_perf.analysis.eager_layers import ModuleTimer
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
-from yolo_perf.analysis.timing import Clock, alternate, faster_half, steady_mean
+from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean
 from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject
@@ -174,7 +174,7 @@ def _hooked(job: _Job) -> _Found:
     planned = job.plan(2 * _timed(plain, job.clock))
     bare, _ = alternate([plain, hooked], planned, job.clock)
     names = frozenset(job.leaves)
-    kept = [taken[index] for index in faster_half([sum(own.values()) for own in taken[: len(bare)]])]
+    kept = [taken[index] for index in middle_half([sum(own.values()) for own in taken[: len(bare)]])]
     split = [eager_layers.by_leaf(own, names) for own in kept]
     return _Found(
         seconds=_mean([seconds for seconds, _ in split]),
@@ -206,7 +206,7 @@ def _profiled(job: _Job) -> _Found:
     timed_runs = runs[1 : 1 + len(bare)]  # the first was untimed
     cost = node_cost(timed_runs)
     split = [by_leaf(run, job.leaves, cost) for run in timed_runs]
-    kept = faster_half([sum(seconds.values()) for seconds, _ in split])
+    kept = middle_half([sum(seconds.values()) for seconds, _ in split])
     return _Found(
         seconds=_mean([split[index][0] for index in kept]),
         operators=split[0][1],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHILD = "yolo_perf.analysis.memory_child"
 TIMEOUT_S = 600
-HEADROOM = 2
+HEADROOM = 3
 """Engines hold up to so many times the weights and activations at once: copies in other layouts, arenas."""
 
 

@@ -48,15 +48,16 @@ def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_c
     return slow_call
 
 
-def faster_half(seconds: Sequence[float]) -> list[int]:
-    """Indices of the faster half of the rounds, the middle one included: noise only adds time."""
+def middle_half(seconds: Sequence[float]) -> list[int]:
+    """Indices of the rounds between the quartiles: neither a lucky moment nor a neighbour's burst."""
     order = sorted(range(len(seconds)), key=seconds.__getitem__)
-    return order[: (len(order) + 1) // 2]
+    cut = len(order) // 4
+    return order[cut : len(order) - cut]
 
 
 def steady_mean(seconds: Sequence[float]) -> float:
-    """Mean of the faster half; a mean, unlike a quantile, lets parts add up to their sum."""
-    return fmean(seconds[index] for index in faster_half(seconds))
+    """Interquartile mean: as steady as a median, and parts add up to their sum."""
+    return fmean(seconds[index] for index in middle_half(seconds))
 
 
 def alternate(

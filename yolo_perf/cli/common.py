@@ -95,7 +95,6 @@ def open_bench(
             threads=threads,
             rounds=rounds,
             budget_s=budget,
-            batch=1,
         )
     )
 

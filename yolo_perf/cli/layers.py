@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @batch_option
 @click.option("--leaves", is_flag=True, help="Show every leaf instead of the 25 blocks.")
 @click.option("--filter", "pattern", metavar="PATTERN", help='Show the layers that match, as in "model.6*".')
-@bench_options(default_budget=15)
+@bench_options(default_budget=20)
 @output_options()
 def layers(
     size: str, *, backend: str, batch: int, leaves: bool, pattern: str | None, output: Output, **options: Any

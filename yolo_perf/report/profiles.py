@@ -55,7 +55,7 @@ def _functions(rows: Sequence[FunctionRow]) -> Table:
             f"{row.own_s:.3f}",
             f"{1e3 * row.own_s / row.calls:.3f}",
             f"{row.total_s:.3f}",
-            shortened(row.function, 42),
+            shortened(row.function, 38),
         )
     return table
 
@@ -94,5 +94,5 @@ def _nodes(rows: Sequence[NodeRow], all_rows: Sequence[NodeRow]) -> Table:
     table = columns("layer", ("ms", "%"), "operator", "node")
     for row in rows:
         share = units.percent(row.seconds / whole)
-        table.add_row(row.layer, units.milliseconds(row.seconds), share, row.operator, shortened(row.node, 40))
+        table.add_row(row.layer, units.milliseconds(row.seconds), share, row.operator, shortened(row.node, 32))
     return table

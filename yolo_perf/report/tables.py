@@ -16,6 +16,9 @@ from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import LayerCount, bound
 from yolo_perf.records import Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
 
+UNBOUNDED = 10_000
+"""A width that no table reaches."""
+
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "missing": "bold red",
@@ -161,11 +164,14 @@ def partial(rounds: int, planned: int) -> Text:
 
 
 def render(table: Table | Text, *, width: int, color: bool) -> str:
-    """A rich object as text of at most `width` columns, without trailing blanks."""
+    """A rich object as text of at most `width` columns, without trailing blanks.
+
+    A table that needs more has more: a figure that is cut off is a wrong figure.
+    """
     stream = StringIO()
     console = Console(
         file=stream,
-        width=width,
+        width=width if isinstance(table, Text) else max(width, Console(width=UNBOUNDED).measure(table).maximum),
         force_terminal=color,
         no_color=not color,
         highlight=False,
