@@ -114,6 +114,7 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
         with rounds.mistakes():
             pipeline = Pipeline(bench, size, _backend(optimization))
             plan = bench.plan(pipeline.warm_up())
+            pipeline.read_ahead(plan.warmup_rounds + plan.rounds)
             rounds(pipeline.step, plan)
         run = pipeline.result(plan.rounds, untimed=plan.warmup_rounds)
         if run.times:
@@ -153,6 +154,9 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
     def measure(size: str, optimization: str) -> "Memory":
         from yolo_perf.analysis import memory
 
+        host = getattr(request.config, "_benchmarksession", None)
+        if host is not None and (host.skip or host.disabled):
+            raise pytest.skip.Exception("Benchmarks are switched off.")
         bench, backend = state.bench, _backend(optimization)
         with _outcomes():
             case = bench.case(size, backend)

@@ -248,7 +248,7 @@ class StageRun:
     weights: Weights
     data: str
     pictures: int  # of how many the run took its pictures in turn
-    cold: bool  # whether files were put out of the operating system's cache before they were read
+    cold: bool  # whether the system was asked to drop each file from its cache before it was read
     times: tuple[StageTimes, ...]
     planned: int
 
@@ -274,6 +274,7 @@ class Layer:
     flop_share: float  # of the model's multiply-accumulates: what published per-layer "utilisations" scale
     fused_into: str = ""
     operators: tuple[str, ...] = ()  # what the engine ran for it
+    dtype: Dtype = "fp32"  # that its arithmetic ran in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import machine, peaks
+from tests.factories import machine, peaks, unchecked
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.analysis.layers import efficiency, leaves, lost_seconds, profile_layers, rolled_up
 from yolo_perf.analysis.work import LayerCount, layer_counts
@@ -102,7 +102,7 @@ def test_times_are_per_image_and_leaves_partition_them(batch: int) -> None:
     found = leaves(COUNTS, replace(CASE, batch=batch), SECONDS, {})
     assert sum(layer.seconds or 0.0 for layer in found) == 15.0 / batch
     assert row(found, "model.0.conv").seconds == 8.0 / batch
-    assert row(found, "model.0.conv").work == work(600, 40, 64, 100)  # per image at any batch
+    assert row(found, "model.0.conv").work == work(600, 40, 64 // batch, 100)  # weights are read once a batch
 
 
 def test_shares_are_of_multiply_accumulates_fused_or_not() -> None:
@@ -112,10 +112,13 @@ def test_shares_are_of_multiply_accumulates_fused_or_not() -> None:
 
 
 def test_work_follows_the_cases_number_format() -> None:
-    narrow = leaves(COUNTS, replace(CASE, dtype="int8"), SECONDS, {})
+    ran = {"model.0.conv": ["QLinearConv"], "model.2.(own)": ["Concat"]}
+    narrow = leaves(COUNTS, replace(CASE, dtype="int8"), SECONDS, ran)
     assert row(narrow, "model.0.conv").work == Work(
         macs=2400, other_flops=160, weight_bytes=64 // 4, activation_bytes=4 * 100 // 4
     )
+    assert row(narrow, "model.0.conv").dtype == "int8"
+    assert row(narrow, "model.2.(own)").dtype == "fp32"  # an 8-bit graph keeps some layers in floats
 
 
 def test_blocks_stand_ahead_of_their_leaves() -> None:
@@ -163,7 +166,7 @@ def test_efficiency_is_the_least_time_over_the_time_taken() -> None:
     )
     assert efficiency(heavy, CASE, roofs) == 0.25
     assert lost_seconds(heavy, CASE, roofs) == 30.0
-    assert efficiency(heavy, replace(CASE, dtype="int8"), roofs) == 2.5 / 40
+    assert efficiency(replace(heavy, dtype="int8"), replace(CASE, dtype="int8"), roofs) == 2.5 / 40
     cached = replace(heavy, seconds=5.0)
     assert efficiency(cached, CASE, roofs) == 2.0  # never clipped
     assert lost_seconds(cached, CASE, roofs) == -5.0
@@ -191,6 +194,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Roofs and a machine at no cost."""
     monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    monkeypatch.setattr(Bench, "prepare", unchecked)
     yield
 
 
@@ -245,13 +249,13 @@ def test_eagers_layers_by_a_clock_of_seconds(by_hand: None) -> None:
 
 
 def test_a_batchs_times_are_per_image(by_hand: None) -> None:
-    one = profile_layers(ticking(rounds=1), "n", backends()["batched"])
+    one = profile_layers(ticking(rounds=1), "n", backends()["batched"], batch=1)
     four = profile_layers(ticking(rounds=1), "n", backends()["batched"], batch=4)
     assert (one.case.batch, four.case.batch) == (1, 4)
     assert four.layers_s == one.layers_s / 4
     assert four.between_s == one.between_s / 4
     assert four.latency_s == one.latency_s / 4
-    assert [layer.work for layer in four.layers] == [layer.work for layer in one.layers]
+    assert [layer.work.flops for layer in four.layers] == [layer.work.flops for layer in one.layers]
 
 
 def test_an_interruption_keeps_whole_rounds_and_says_so(by_hand: None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.analysis.test_bench import Clock
-from tests.factories import machine, measurement, peaks
+from tests.factories import machine, measurement, peaks, unchecked
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.analysis.profilers import by_operator, node_rows, profile_with
 from yolo_perf.analysis.runtime_layers import Node
@@ -48,6 +48,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Without a model, on a clock of seconds."""
     monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    monkeypatch.setattr(Bench, "prepare", unchecked)
     monkeypatch.setattr("yolo_perf.analysis.bench.prepare_subject", lambda *_: SUBJECT)
     return Bench(Settings(sizes=("n",), image_size=32, threads=1, rounds=ROUNDS), Clock())
 

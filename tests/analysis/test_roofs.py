@@ -43,7 +43,7 @@ def the_file(cache: Path) -> Path:
 
 def test_roofs_are_remembered_after_they_were_measured(meter: Meter, cache: Path) -> None:
     measured = measure_roofs(machine())
-    assert the_file(cache).name == f"roofs-{fingerprint(machine())}-2.json"
+    assert the_file(cache).name.startswith(f"roofs-{fingerprint(machine())}-2-")
     os.utime(the_file(cache), (0, 1_700_000_000))
     assert remembered_roofs(machine()) == (measured, "2023-11-14T22:13:20+00:00")
     assert len(meter.measured) == 1

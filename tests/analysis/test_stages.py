@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.analysis.test_bench import Clock
-from tests.factories import machine, measurement, peaks
+from tests.factories import machine, measurement, peaks, unchecked
 from tests.pipeline.pictures import encode
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.analysis.stages import Pipeline, measure_stages, stage_figures
@@ -93,6 +93,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """Opens a bench over a data set, with a model that is nothing but its name."""
     monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    monkeypatch.setattr(Bench, "prepare", unchecked)
     subject = Subject(
         load=lambda: pytest.fail("loaded"),
         weights=measurement().weights,

@@ -86,8 +86,11 @@ class Bench:
         return open_dataset(self.settings.data)
 
     def case(self, size: str, backend: Backend, *, batch: int | None = None, threads: int | None = None) -> Case:
-        """The case of a size and an optimisation, under this session's settings but for what is given."""
-        return Case(
+        """The case of a size and an optimisation, under this session's settings but for what is given.
+
+        Raises NotEnoughMemory for one that would not fit, before anything of it is made.
+        """
+        case = Case(
             size=size,
             backend=backend.name,
             batch=batch or (self.settings.batch if backend.batched else 1),
@@ -95,6 +98,8 @@ class Bench:
             threads=threads or self.threads,
             dtype=backend.dtype if backend.dtype in self.peaks.flops_per_s else "fp32",
         )
+        require_memory(case)
+        return case
 
     def outputs(self, size: str, number: int) -> "list[tuple[NDArray[np.float32], Letterbox]]":
         """Eager's rows (rows, 5 + classes) for the first pictures, each with its geometry."""
@@ -130,13 +135,16 @@ class Bench:
         """Warm-up and rounds of a benchmark whose round takes so many seconds."""
         return plan(round_s, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
 
-    def _ready(self, backend: Backend, case: Case) -> tuple[Callable[[], object], Parity]:
-        """The case as a call, after its output was found to agree with eager's."""
+    def prepare(self, backend: Backend, case: Case) -> "tuple[Infer, Parity]":
+        """The case as an inference callable whose output agrees with eager's. Raises as `measure` does."""
         backend.check_available()
         reference = self._reference(case.size)
-        require_memory(case, reference.subject.weights.classes)
         infer = backend.prepare(reference.subject, case)
-        agreed = self._agree(backend, case, infer, reference)
+        return infer, self._agree(backend, case, infer, reference)
+
+    def _ready(self, backend: Backend, case: Case) -> tuple[Callable[[], object], Parity]:
+        """The case as a call."""
+        infer, agreed = self.prepare(backend, case)
         return self._target(case, infer, self.images(case.batch)), agreed
 
     def _once(self, call: Callable[[], object]) -> float:
@@ -192,11 +200,12 @@ class Bench:
             output=_one_by_one(infer, images),
         )
 
-    @staticmethod
-    def _agree(backend: Backend, case: Case, infer: "Infer", reference: _Reference) -> Parity:
+    def _agree(self, backend: Backend, case: Case, infer: "Infer", reference: _Reference) -> Parity:
         number = min(max(case.batch, PARITY_IMAGES), len(reference.images))
-        images = reference.images[:number]
-        output = infer(images) if case.batch > 1 else _one_by_one(infer, images)
+        if case.batch > 1:  # at its own batch, even where only the first pictures' outputs are at hand
+            output = infer(self.images(max(case.batch, number)))[:number]
+        else:
+            output = _one_by_one(infer, reference.images[:number])
         agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])
         agreement.require(agreed, backend, case, reference.subject.weights)
         return agreed

@@ -17,27 +17,28 @@ from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import UsageError
-from yolo_perf.records import Case, Layer, LayerProfile, Peaks
+from yolo_perf.records import Case, Dtype, Layer, LayerProfile, Peaks, Work
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.backends.registry import Images
+    from yolo_perf.backends.registry import Images, Infer
 
 
-def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int = 1) -> LayerProfile:
+def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | None = None) -> LayerProfile:
     """Time every layer of a size under a backend, in turn with the same case without instruments.
 
     Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
     """
     if backend.graph is None and not backend.eager:
         raise UsageError(f"The layers of {backend.name} cannot be timed one by one.")
-    backend.check_available()
     peaks = bench.peaks
     case = bench.case(size, backend, batch=batch)
+    infer, _ = bench.prepare(backend, case)
     subject = bench.subject(size)
     counts = layer_counts(size, subject.weights.classes)
     job = _Job(
         backend=backend,
+        infer=infer,
         subject=subject,
         case=case,
         images=bench.images(case.batch),
@@ -73,24 +74,39 @@ def leaves(
     runner = 0
     for index, layer in enumerate(counts):
         alone = layer.name in seconds or not found
+        ran = tuple(operators.get(layer.name, ()))
+        dtype = _dtype(case, ran)
         if alone:
             runner = index
         else:
-            extra = layer.work(case.image_size, case.dtype, folded=True)
+            extra = layer.work(case.image_size, dtype, folded=True)
             found[runner] = replace(found[runner], work=found[runner].work + extra)
         found.append(
             Layer(
                 name=layer.name,
                 kind=" ".join(operator.strip("_") for operator in layer.operators),
                 leaf=True,
-                work=layer.work(case.image_size, case.dtype),
+                work=_of_batch(layer.work(case.image_size, dtype), case.batch),
                 seconds=seconds.get(layer.name, 0.0) / case.batch if alone else None,
                 flop_share=layer.macs / total_macs,
                 fused_into="" if alone else counts[runner].name,
-                operators=tuple(operators.get(layer.name, ())),
+                operators=ran,
+                dtype=dtype,
             )
         )
     return found
+
+
+def _dtype(case: Case, operators: Sequence[str]) -> Dtype:
+    """The case's number format where the layer's operators are of it: 8-bit graphs keep some layers in floats."""
+    if case.dtype != "int8" or any(name.startswith("QLinear") or "Integer" in name for name in operators):
+        return case.dtype
+    return "fp32"
+
+
+def _of_batch(work: Work, batch: int) -> Work:
+    """Work of one image of a batch, whose images share one reading of the weights."""
+    return replace(work, weight_bytes=work.weight_bytes // batch)
 
 
 def rolled_up(found: Sequence[Layer]) -> list[Layer]:
@@ -122,12 +138,17 @@ def _block(name: str, inside: Sequence[Layer]) -> Layer:
 
 def efficiency(layer: Layer, case: Case, peaks: Peaks) -> float | None:
     """Least time under the roofs over the time taken; above 1 where caches serve it faster than memory could."""
-    return roof_seconds(layer.work, peaks, case.dtype) / layer.seconds if layer.seconds else None
+    return roof_seconds(layer.work, peaks, roof_dtype(layer, case)) / layer.seconds if layer.seconds else None
 
 
 def lost_seconds(layer: Layer, case: Case, peaks: Peaks) -> float:
     """Seconds per image beyond the least time that the roofs allow."""
-    return (layer.seconds or 0.0) - roof_seconds(layer.work, peaks, case.dtype)
+    return (layer.seconds or 0.0) - roof_seconds(layer.work, peaks, roof_dtype(layer, case))
+
+
+def roof_dtype(layer: Layer, case: Case) -> Dtype:
+    """The number format whose roof a layer stands under; a block, as a mixture, under the case's."""
+    return layer.dtype if layer.leaf else case.dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +156,7 @@ class _Job:
     """What an engine's layers are timed with."""
 
     backend: Backend
+    infer: "Infer"
     subject: Subject
     case: Case
     images: "Images"
@@ -158,7 +180,7 @@ class _Found:
 
 def _hooked(job: _Job) -> _Found:
     """PyTorch: hooks around every module, and the same model without them in turn."""
-    infer = job.backend.prepare(job.subject, job.case)
+    infer = job.infer
     timer = ModuleTimer(job.subject.model, job.clock)
     taken: list[dict[str, float]] = []
 

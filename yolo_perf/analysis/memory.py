@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -53,9 +53,9 @@ def expected_bytes(case: Case, classes: int = 80) -> tuple[int, int]:
     return weights, activations * ELEMENT_BYTES[case.dtype] // FLOAT_BYTES
 
 
-def require_memory(case: Case, classes: int = 80) -> None:
-    """Raise NotEnoughMemory where the expected bytes are more than what is free: better than being killed."""
-    weights, activations = expected_bytes(case, classes)
+def require_memory(case: Case) -> None:
+    """Raise NotEnoughMemory where a case may take more than what is free: better than being killed."""
+    weights, activations = expected_bytes(replace(case, dtype="fp32"))  # whatever an engine keeps in floats
     needed, free = HEADROOM * (weights + activations), free_bytes()
     if needed > free:
         raise NotEnoughMemory(
@@ -68,7 +68,6 @@ def require_memory(case: Case, classes: int = 80) -> None:
 def measure_memory(case: Case, subject: Subject, backend: Backend, data: Path | None) -> Memory:
     """Run a case in a process of its own and see what it holds. Raises YoloPerfError where that process fails."""
     backend.check_available()
-    require_memory(case, subject.weights.classes)
     if backend.graph is not None:
         backend.graph(subject, case)  # exported here, where the model is: the child is to hold the engine alone
     order = Order(

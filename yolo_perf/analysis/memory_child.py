@@ -22,7 +22,6 @@ def hold(order: Order) -> Held:
     import numpy as np
 
     backend, case = backends()[order.case.backend], order.case
-    images = np.full((case.batch, 3, case.image_size, case.image_size), 0.5, np.float32)
     if backend.eager:
         import torch
 
@@ -31,6 +30,7 @@ def hold(order: Order) -> Held:
         import onnxruntime  # noqa: F401 - the engine belongs to the base
 
     base = rss_bytes()
+    images = np.full((case.batch, 3, case.image_size, case.image_size), 0.5, np.float32)
     infer = backend.prepare(_subject(order), case)
     loaded = rss_bytes()
     reset_peak_rss()
@@ -44,7 +44,9 @@ def _subject(order: Order) -> Subject:
     from yolo_perf.backends.subject import find_checkpoint, load_weights
 
     def load() -> "YoloV5":
-        return load_weights(order.case.size, find_checkpoint(order.case.size, Path(order.data or "")))[0]
+        return load_weights(
+            order.case.size, find_checkpoint(order.case.size, Path(order.data) if order.data else None)
+        )[0]
 
     return Subject(
         load=load, weights=order.weights, calibration_name=order.calibration_name, calibration=lambda: iter(())

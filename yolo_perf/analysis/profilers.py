@@ -8,6 +8,7 @@ import cProfile
 import pstats
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from yolo_perf.records import Case, FunctionRow, NodeRow, OperatorRow, ProfilerR
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.backends.registry import Images
+    from yolo_perf.backends.registry import Images, Infer
 
 MAX_TRACED_ROUNDS = 30
 """PyTorch keeps every event until it is stopped, then takes longer to read them than they took."""
@@ -39,13 +40,21 @@ class _Look:
     backend: Backend
     subject: Subject
     case: Case
+    infer: "Infer"
     images: "Images"
     shapes: bool
     save: Path | None
 
 
 def profile_with(
-    profiler: str, bench: "Bench", size: str, backend: Backend, *, batch: int, shapes: bool, save: Path | None
+    profiler: str,
+    bench: "Bench",
+    size: str,
+    backend: Backend,
+    *,
+    batch: int | None,
+    shapes: bool,
+    save: Path | None,
 ) -> ProfilerRun:
     """Run a case under "cprofile", "torch" or "onnxruntime"; the profiler's own file goes to `save`.
 
@@ -60,12 +69,15 @@ def profile_with(
     if shapes and profiler != "torch":
         raise UsageError("--shapes: only PyTorch's profiler records the inputs' shapes: --with torch")
     backend.check_available()
+    case = bench.case(size, backend, batch=batch)
+    infer, _ = bench.prepare(backend, case)
     look = _Look(
         bench=bench,
         backend=backend,
         subject=bench.subject(size),
-        case=bench.case(size, backend, batch=batch),
-        images=bench.images(batch),
+        case=case,
+        infer=infer,
+        images=bench.images(case.batch),
         shapes=shapes,
         save=save,
     )
@@ -73,7 +85,7 @@ def profile_with(
 
 
 def _cprofile(look: _Look) -> ProfilerRun:
-    infer, images = look.backend.prepare(look.subject, look.case), look.images
+    infer, images = look.infer, look.images
     profile = cProfile.Profile()
 
     def plain() -> None:
@@ -116,7 +128,7 @@ def _cprofile(look: _Look) -> ProfilerRun:
 def _torch(look: _Look) -> ProfilerRun:
     from torch.profiler import ProfilerActivity, profile
 
-    infer, images = look.backend.prepare(look.subject, look.case), look.images
+    infer, images = look.infer, look.images
 
     def call() -> None:
         infer(images)
@@ -131,7 +143,10 @@ def _torch(look: _Look) -> ProfilerRun:
         (seen,) = alternate([call], planned, look.bench.clock)
     finally:
         profiler.stop()
-    (after,) = alternate([call], (planned + 1) // 2, look.bench.clock) if len(seen) == planned else ((),)
+    after: tuple[float, ...] = ()
+    with suppress(KeyboardInterrupt):  # the profile is whole by now
+        if len(seen) == planned:
+            (after,) = alternate([call], (planned + 1) // 2, look.bench.clock)
     if look.save is not None:
         _save(look.save, lambda target: profiler.export_chrome_trace(str(target)))
     averages = profiler.key_averages(group_by_input_shape=look.shapes)

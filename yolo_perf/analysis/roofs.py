@@ -1,5 +1,6 @@
 """This machine's roofs as they were last measured: what needs no measurement of the same moment reads them."""
 
+import hashlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ import msgspec
 
 from yolo_perf.analysis.work import DAMAGE
 from yolo_perf.backends.artefacts import cache_folder
+from yolo_perf.machine import peaks as peaks_module
 from yolo_perf.machine.identity import fingerprint
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.records import Machine, Peaks
@@ -41,9 +43,13 @@ def _last(machine: Machine) -> tuple[Peaks, str] | None:
         measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, *DAMAGE):
         return None
+    if "fp32" not in peaks.flops_per_s:
+        return None
     return peaks, measured.isoformat(timespec="seconds")
 
 
 def _path(machine: Machine) -> Path:
-    """One file for each machine and number of usable cores."""
-    return cache_folder() / f"roofs-{fingerprint(machine)}-{machine.usable_cores}.json"
+    """One file for each machine, number of usable cores, and way of measuring."""
+    sources = sorted(Path(peaks_module.__file__).parent.glob("*.py"))
+    way = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    return cache_folder() / f"roofs-{fingerprint(machine)}-{machine.usable_cores}-{way}.json"

@@ -23,12 +23,11 @@ class Pipeline:
     """
 
     def __init__(self, bench: "Bench", size: str, backend: Backend, *, cold: bool = False):
-        backend.check_available()
         self._bench = bench
         self._cold = cold
         self.case = bench.case(size, backend)
+        self._infer, _ = bench.prepare(backend, self.case)
         self._weights = bench.subject(size).weights
-        self._infer = backend.prepare(bench.subject(size), self.case)
         self._next = 0
         self._times: list[StageTimes] = []
 
@@ -43,16 +42,19 @@ class Pipeline:
         self._times.append(found[1])
 
     def warm_up(self) -> float:
-        """Take one untimed step, read the files ahead, and give back the seconds of a second untimed step."""
-        bench = self._bench
-        for index in range(0 if self._cold else len(bench.dataset)):
-            bench.dataset.read(index)
+        """Take two untimed steps, and give back the seconds of the second."""
         self.step()
         self.step()
         seconds = self._times[-1].total_s * self.case.batch
         self._times.clear()
         self._next = 0
         return seconds
+
+    def read_ahead(self, steps: int) -> None:
+        """Read the files of so many steps once, so that they are in the system's cache; nothing where cold."""
+        pictures = min(steps * self.case.batch, len(self._bench.dataset))
+        for index in range(0 if self._cold else pictures):
+            self._bench.dataset.read(index)
 
     @property
     def steps(self) -> int:
@@ -67,7 +69,7 @@ class Pipeline:
             data=self._bench.dataset.name,
             pictures=len(self._bench.dataset),
             cold=self._cold,
-            times=tuple(self._times[untimed:]),
+            times=tuple(self._times[untimed : untimed + planned]),
             planned=planned,
         )
 
@@ -86,6 +88,7 @@ def measure_stages(
     batch = pipeline.case.batch
     affordable = max(int(bench.settings.budget_s / step_s) * batch, MIN_PICTURES)
     planned = -((pictures or min(affordable, len(bench.dataset))) // -batch)  # whole batches
+    pipeline.read_ahead(planned)
     try:
         for _ in range(planned):
             pipeline.step()

@@ -123,6 +123,14 @@ def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
         return read()
 
 
+def beyond(layers: Sequence[LayerCount]) -> "Counter[str]":
+    """FLOP of one 32x32 image beyond multiply-accumulates, by operator."""
+    total = Counter[str]()
+    for layer in layers:
+        total.update(layer.flops)
+    return total
+
+
 def bound(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> Bound:
     """Which roof is met first: below the ridge point memory, at or above it compute."""
     return "compute" if work.operational_intensity >= peaks.ridge_point(dtype) else "memory"

@@ -38,11 +38,11 @@ threads_option = click.option(
 )
 batch_option = click.option(
     "--batch",
-    default="1",
-    show_default=True,
-    callback=lambda _context, _parameter, value: parse.parse_count(value, "The batch", parse.MAX_BATCH),
-    help="Images a call.",
+    default=None,
+    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The batch", parse.MAX_BATCH),
+    help=f"Images a call [1; {parse.BATCH} where the optimisation batches].",
 )
+optimizations_option = click.option("--optimizations", default="", metavar="NAME,...", help="Optimisations [all].")
 rounds_option = click.option(
     "--rounds",
     default=None,
@@ -67,11 +67,13 @@ def backend_option(default: str) -> Callable[[Command], Command]:
     return click.option("--backend", default=default, show_default=True, help="The optimisation.")
 
 
-def bench_options(default_budget: float | None = None) -> Callable[[Command], Command]:
+def bench_options(default_budget: float | None = None, *, rounds: bool = True) -> Callable[[Command], Command]:
     """Data, image size and threads, and where something is timed, rounds and budget; `open_bench` takes them."""
     options: list[Callable[[Command], Command]] = [data_option, image_size_option, threads_option]
+    if rounds:
+        options.append(rounds_option)
     if default_budget is not None:
-        options += [rounds_option, budget_option(default_budget)]
+        options.append(budget_option(default_budget))
     return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
@@ -87,7 +89,7 @@ def open_bench(
     """A bench of these options."""
     from yolo_perf.analysis.bench import Bench
 
-    return Bench(
+    bench = Bench(
         Settings(
             sizes=(size,),
             data=data,
@@ -97,6 +99,8 @@ def open_bench(
             budget_s=budget,
         )
     )
+    len(bench.dataset)  # better to hear of a folder without pictures now than after the roofs
+    return bench
 
 
 def chosen_backend(name: str) -> Any:

@@ -25,12 +25,19 @@ if TYPE_CHECKING:
 @size_argument
 @backend_option("eager")
 @batch_option
-@click.option("--leaves", is_flag=True, help="Show every leaf instead of the 25 blocks.")
+@click.option("--leaves", is_flag=True, help="Show every leaf instead of the 25 blocks (JSON has all).")
 @click.option("--filter", "pattern", metavar="PATTERN", help='Show the layers that match, as in "model.6*".')
 @bench_options(default_budget=20)
 @output_options()
 def layers(
-    size: str, *, backend: str, batch: int, leaves: bool, pattern: str | None, output: Output, **options: Any
+    size: str,
+    *,
+    backend: str,
+    batch: int | None,
+    leaves: bool,
+    pattern: str | None,
+    output: Output,
+    **options: Any,
 ) -> None:
     """Time every layer of a model and set it beside its own roof."""
     engine = chosen_backend(backend)

@@ -38,9 +38,22 @@ class Output:
             click.echo(text)
             return
         try:
-            self.path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+            _write(self.path, text + "\n")
         except OSError as error:
             raise YoloPerfError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is no file of its own (/dev/stdout) directly."""
+    target = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.tmp")
+    try:
+        target.write_text(text, encoding="utf-8", errors="backslashreplace")
+        if target != path:
+            target.replace(path)
+    except OSError:
+        if target != path:
+            target.unlink(missing_ok=True)
+        raise
 
 
 def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -37,20 +37,25 @@ def profile(
     *,
     profilers: tuple[str, ...],
     backend: str | None,
-    batch: int,
+    batch: int | None,
     shapes: bool,
     top: str,
     save: Path | None,
     output: Output,
     **options: Any,
 ) -> None:
-    """Run one profiler over a model and state what the profiler itself costs."""
+    """Run one profiler over a model and state what the profiler itself costs.
+
+    PyTorch's takes 30 rounds at most: it reads its events for longer than they took.
+    """
     if len(profilers) > 1:
         raise UsageError("One profiler at a time: under another one, a profiler shows that one at work.")
     (profiler,) = profilers
     rows = parse.parse_count(top, "The number of rows")
     if save is not None:
         check_writable(save)
+        if output.path is not None and output.path.resolve() == save.resolve():
+            raise UsageError("--save and --output name the same file.")
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else PyTorch's profiler writes its own starts to stderr
     engine = chosen_backend(backend or DEFAULT_BACKEND.get(profiler, "eager"))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import bench_options, open_bench, size_argument
+from yolo_perf.cli.common import bench_options, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @size_argument
-@click.option("--optimizations", default="", metavar="NAME,...", help="Optimisations [all].")
+@optimizations_option
 @click.option("--pictures", default=None, help="Pictures of each [as many as the budget holds, all at most].")
 @click.option("--cold", is_flag=True, help="Put each file out of the system's cache before it is read.")
-@bench_options(default_budget=10)
+@bench_options(default_budget=10, rounds=False)
 @output_options()
 def stages(
     size: str, *, optimizations: str, pictures: str | None, cold: bool, output: Output, **options: Any

@@ -31,7 +31,16 @@ def free_bytes(cgroup: Path = _CGROUP) -> int:
         limit, used = (int((cgroup / name).read_text()) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):  # no such cgroup, or "max"
         return free
-    return min(free, max(0, limit - used))
+    return min(free, max(0, limit - used + _reclaimable(cgroup)))
+
+
+def _reclaimable(cgroup: Path) -> int:
+    """Bytes of cached files, which count as used but are given up when somebody asks."""
+    try:
+        counted = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        return int(counted["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def peak_rss_bytes() -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from yolo_perf import units
-from yolo_perf.analysis.layers import efficiency, lost_seconds
+from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Layer, LayerProfile
 from yolo_perf.report.tables import columns, partial, render, subject_line, wrapped
@@ -36,9 +36,9 @@ def layers(
             f"{layer.work.compulsory_bytes / 1e6:.1f}",
             f"{layer.work.operational_intensity:.1f}",
             units.giga_rate(layer.work.flops / layer.seconds) if computes else "-",
-            f"{attainable_flops_per_s(layer.work, peaks, case.dtype) / 1e9:.0f}" if computes else "-",
+            f"{attainable_flops_per_s(layer.work, peaks, roof_dtype(layer, case)) / 1e9:.0f}" if computes else "-",
             f"{100 * (efficiency(layer, case, peaks) or 0):.0f}",
-            bound(layer.work, peaks, case.dtype),
+            bound(layer.work, peaks, roof_dtype(layer, case)),
         )
     parts: list[str | Text] = [
         wrapped(subject_line(case, profile.weights, source), width),
@@ -57,9 +57,15 @@ def layers(
 
 
 def _sum(profile: LayerProfile) -> str:
-    between = f" and {units.milliseconds(profile.between_s)} ms between them" if profile.between_s else ""
+    alone = profile.layers_s - profile.between_s
+    between = (
+        f" {units.milliseconds(alone)} ms and {units.milliseconds(profile.between_s)} ms between them, in Python"
+        if profile.between_s
+        else ""
+    )
     cost = (
-        f" The profiler's own {profile.node_cost_s * 1e6:.0f} us a node are taken off."
+        f" The profiler's own {profile.node_cost_s * 1e6:.0f} us a node are taken off. "
+        "Both engines' threads rest between calls."
         if profile.node_cost_s
         else ""
     )
@@ -73,9 +79,9 @@ def _sum(profile: LayerProfile) -> str:
 
 def _extremes(profile: LayerProfile) -> list[str]:
     """The leaves of highest and lowest utilisation: achieved FLOP/s over the peak."""
-    peak = profile.peaks.flops_per_s[profile.case.dtype]
+    peaks = profile.peaks.flops_per_s
     found = [
-        (layer.work.flops / layer.seconds / peak, layer.name)
+        (layer.work.flops / layer.seconds / peaks[layer.dtype], layer.name)
         for layer in profile.leaves
         if layer.seconds and layer.work.flops
     ]
@@ -96,7 +102,7 @@ def _lost(profile: LayerProfile) -> list[str]:
     lines += [
         f"  {layer.name:24} {units.milliseconds(seconds):>6} ms lost "
         f"({units.percent(seconds / profile.layers_s):>4} %), "
-        f"{bound(layer.work, peaks, case.dtype)} bound, {layer.kind}"
+        f"{bound(layer.work, peaks, roof_dtype(layer, case))} bound, {layer.kind}"
         for seconds, layer in lost[:LOST_SHOWN]
         if seconds > 0
     ]

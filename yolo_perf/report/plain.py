@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from yolo_perf.analysis.layers import efficiency, lost_seconds
+from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
-from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, bound
+from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, StageRun, Work
 from yolo_perf.verdict.compare import Column
 
@@ -27,8 +27,10 @@ def model_rows(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]], peaks: Pe
             "operational_intensity": work.operational_intensity,
             "ridge_point": peaks.ridge_point(),
             "bound": bound(work, peaks),
+            **{f"flops_{name.strip('_')}": flops for name, flops in sorted(beyond(layers).items())},
+            "uncounted": work.uncounted,
         }
-        for size, work, _ in rows
+        for size, work, layers in rows
     ]
 
 
@@ -58,7 +60,7 @@ def profiler_document(run: ProfilerRun) -> Row:
 def profiler_rows(run: ProfilerRun) -> list[Row]:
     """One row a function, operator or node."""
     found: list[Row] = msgspec.to_builtins(run.functions or run.operators or run.nodes)
-    return found
+    return [{**row, "rounds": run.rounds, "complete": run.complete} for row in found]
 
 
 def stage_document(run: StageRun) -> Row:
@@ -151,12 +153,14 @@ def layer_rows(profile: LayerProfile) -> list[Row]:
             "bytes": layer.work.compulsory_bytes,
             "operational_intensity": layer.work.operational_intensity,
             "achieved_flops_per_s": layer.work.flops / layer.seconds if layer.seconds else None,
-            "attainable_flops_per_s": attainable_flops_per_s(layer.work, peaks, case.dtype),
+            "attainable_flops_per_s": attainable_flops_per_s(layer.work, peaks, roof_dtype(layer, case)),
             "efficiency": efficiency(layer, case, peaks),
-            "bound": bound(layer.work, peaks, case.dtype),
+            "bound": bound(layer.work, peaks, roof_dtype(layer, case)),
             "lost_seconds": None if layer.seconds is None else lost_seconds(layer, case, peaks),
             "fused_into": layer.fused_into,
             "operators": layer.operators,
+            "dtype": layer.dtype,
+            "complete": profile.complete,
         }
         for layer in profile.layers
     ]

@@ -30,7 +30,7 @@ def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: 
         parts += [f"Top {top} of {len(run.operators)} operators by total time, {run.rounds} rounds:"]
         parts += [_operators(run.operators[:top], sum(row.self_s for row in run.operators))]
         parts += [f"Self CPU time in all: {units.milliseconds(sum(row.self_s for row in run.operators))} ms"]
-        if any(row.self_memory_bytes < 0 for row in run.operators[:top]):
+        if any(min(row.memory_bytes, row.self_memory_bytes) < 0 for row in run.operators[:top]):
             parts += [wrapped(NEGATIVE, width)]
     if run.nodes:
         parts += [f"By operator, ms a call, {run.rounds} rounds:", _kinds(by_operator(run.nodes), top)]

@@ -34,7 +34,7 @@ def stages(runs: Sequence[StageRun], *, width: int = 80, color: bool = False) ->
     taken = ", ".join(f"{len(run.times) * run.case.batch} ({run.case.backend})" for run in runs)
     lines.append(wrapped(f"Times a picture, over {taken} of {first.pictures} pictures.", width))
     remark = (
-        "Cold: each file was put out of the operating system's cache before it was read."
+        "Cold: the system was asked to drop each file from its cache before it was read."
         if first.cold
         else "Warm: the operating system's cache of the files; without it: yolo-perf stages --cold."
     )

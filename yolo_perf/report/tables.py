@@ -13,9 +13,10 @@ from rich.text import Text
 
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.work import LayerCount, bound
+from yolo_perf.analysis.work import LayerCount, beyond, bound
 from yolo_perf.records import Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
 
+MOVES = "What only renames or moves elements (view, permute, split, stack) has no arithmetic to count."
 UNBOUNDED = 10_000
 """A width that no table reaches."""
 
@@ -101,11 +102,9 @@ def models(
         )
     lines = [render(table, width=width, color=color), "", "Not in GMAC, but in GFLOP, as shares of it:"]
     for size, _, counts in rows:
-        beyond = Counter[str]()
-        for layer in counts:
-            beyond.update(layer.flops)
-        total = 2 * sum(layer.macs for layer in counts) + beyond.total()
-        shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in beyond.most_common())
+        others = beyond(counts)
+        total = 2 * sum(layer.macs for layer in counts) + others.total()
+        shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in others.most_common())
         lines.append(wrapped(f"  yolov5{size}: {', '.join(shares)}", width, indent="    "))
     return "\n".join([*lines, *_uncounted(rows)])
 
@@ -118,9 +117,9 @@ def _uncounted(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]]) -> list[s
             missing.update(layer.uncounted)
             calls += sum(layer.operators.values())
     if not missing:
-        return ["Nothing is left out of both."]
+        return [f"Nothing else with arithmetic. {MOVES}"]
     shares = (f"{name} {100 * n / (calls + missing.total()):.2f} % of the calls" for name, n in missing.items())
-    return [f"In neither: {', '.join(shares)}."]
+    return [f"In neither: {', '.join(shares)}.", MOVES]
 
 
 def columns(first: str, numbers: Sequence[str], *last: str) -> Table:
