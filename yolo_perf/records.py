@@ -291,7 +291,7 @@ class LayerProfile:
     layers: tuple[Layer, ...]
     between_s: float  # per image, outside of every layer: dispatch from Python
     latency_s: float  # per image, without instruments, in rounds between the instrumented ones
-    node_cost_s: float  # the profiler's own time in each node, already taken off
+    node_cost_s: float  # the instrument's own time in each node or module, already taken off
     rounds: int
     planned_rounds: int
 

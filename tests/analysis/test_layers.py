@@ -195,6 +195,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
     monkeypatch.setattr(Bench, "prepare", unchecked)
+    monkeypatch.setattr("yolo_perf.analysis.eager_layers.hook_cost", lambda: 0.0)
     yield
 
 

@@ -107,9 +107,9 @@ def test_layers_and_their_sum() -> None:
 def test_the_sum_tells_what_lies_between_and_what_was_taken_off() -> None:
     _, added, *_ = sections(profile(between_s=0.002, node_cost_s=3e-6, latency_s=0.040))
     assert words(added) == (
-        "Layers and 2.00 ms between them: 36.00 ms an image; without instruments 40.00 ms: "
+        "Layers 34.00 ms and 2.00 ms between them, in Python: 36.00 ms an image; without instruments 40.00 ms: "
         "the sum differs by -10.0 %. Interquartile means of 20 rounds, in turn. "
-        "The profiler's own 3 us a node are taken off."
+        "The instruments' own 3 us a node or module are taken off."
     )
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from yolo_perf.analysis.timing import Clock
@@ -16,6 +17,7 @@ class ModuleTimer:
     """Collects the looks at the clock of one forward pass, and turns them into each module's own seconds."""
 
     def __init__(self, model: "nn.Module", clock: Clock = time.perf_counter):
+        self.model = model
         self._modules = list(model.named_modules())
         self._clock = clock
         self._looks: list[tuple[int, float]] = []  # (index, when) on entry; (~index, when) on leaving
@@ -59,6 +61,28 @@ class ModuleTimer:
                 stack[-1] = (outer[0], outer[1], outer[2] + when - entered)
         self._looks.clear()
         return own
+
+
+def hook_cost(calls: int = 2000) -> float:
+    """Seconds that the two hooks add to one call of a module: an empty module with them, and without."""
+    from torch import nn
+
+    timer = ModuleTimer(nn.Identity())
+    module = timer.model
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        for _ in range(calls):
+            module(None)
+        return time.perf_counter() - started
+
+    found = []
+    for _ in range(5):
+        bare = seconds()
+        with timer.installed():
+            found.append(seconds() - bare)
+        timer.take()
+    return max(0.0, median(found)) / calls
 
 
 def by_leaf(own: dict[str, float], leaves: frozenset[str]) -> tuple[dict[str, float], float]:

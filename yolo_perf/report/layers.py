@@ -64,8 +64,7 @@ def _sum(profile: LayerProfile) -> str:
         else ""
     )
     cost = (
-        f" The profiler's own {profile.node_cost_s * 1e6:.0f} us a node are taken off. "
-        "Both engines' threads rest between calls."
+        f" The instruments' own {profile.node_cost_s * 1e6:.0f} us a node or module are taken off."
         if profile.node_cost_s
         else ""
     )

@@ -55,7 +55,7 @@ def _functions(rows: Sequence[FunctionRow]) -> Table:
             f"{row.own_s:.3f}",
             f"{1e3 * row.own_s / row.calls:.3f}",
             f"{row.total_s:.3f}",
-            shortened(row.function, 38),
+            shortened(row.function, 36),
         )
     return table
 
