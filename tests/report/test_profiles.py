@@ -201,5 +201,5 @@ def test_interrupted_stages_are_marked() -> None:
 
 
 def test_cold_reads_are_told() -> None:
-    assert "\nCold: each file was put out" in stages([staged(0.02, cold=True)])
+    assert "\nCold: the system was asked" in stages([staged(0.02, cold=True)])
     assert "\nWarm: " in stages([staged(0.02)])

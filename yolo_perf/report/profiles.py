@@ -62,11 +62,11 @@ def _functions(rows: Sequence[FunctionRow]) -> Table:
 
 def _operators(rows: Sequence[OperatorRow], whole: float) -> Table:
     with_shapes = ("input shapes",) if any(row.shapes for row in rows) else ()
-    headings = ("self %", "self ms", "total %", "total ms", "avg us", "MB", "self MB", "calls")
+    headings = ("self %", "self ms", "tot. %", "tot. ms", "avg us", "MB", "self MB", "calls")
     table = columns("operator", headings, *with_shapes)
     for row in rows:
         table.add_row(
-            shortened(row.operator.removeprefix("aten::"), 23),
+            shortened(row.operator.removeprefix("aten::"), 21),
             units.percent(row.self_s / whole),
             units.milliseconds(row.self_s),
             units.percent(row.total_s / whole),
