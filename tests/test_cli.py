@@ -47,7 +47,8 @@ def test_models(run: Any) -> None:
     (row,) = json.loads(out)["models"]
     assert " ".join(row) == (
         "size parameters weight_bytes macs flops activation_bytes compulsory_bytes operational_intensity "
-        "ridge_point bound flops_add flops_max_pool2d flops_mul flops_pow flops_sigmoid flops_silu flops_sub uncounted"
+        "ridge_point bound flops_add flops_max_pool2d flops_mul flops_pow flops_sigmoid flops_silu flops_sub "
+        "uncounted"
     )
     assert row["uncounted"] == ["aten::meshgrid"]
     assert (row["parameters"], row["macs"]) == (1_867_405, 2_234_675_200 // 4)
