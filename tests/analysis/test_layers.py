@@ -320,7 +320,7 @@ def test_a_real_models_layers_add_up(
     check_sums(profile)
     assert len(profile.leaves) == 141
     assert sum(layer.work.macs for layer in profile.leaves if layer.seconds is not None) == 2_234_675_200 // 16
-    assert list(scratch.iterdir()) == []
+    assert list(scratch.glob("yolo-perf-*")) == []
     if name == "eager":
         assert not any(layer.fused_into for layer in profile.leaves)
         assert profile.node_cost_s == 0.0
