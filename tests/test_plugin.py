@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2  # noqa: F401
+import onnx  # noqa: F401 - once, here: sessions in process forget what they imported, and it cannot come twice
 import pytest
 import torch  # noqa: F401
 from rich import console  # noqa: F401
