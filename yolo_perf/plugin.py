@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from yolo_perf.backends.registry import find
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
@@ -18,7 +19,6 @@ from yolo_perf.session import FIXTURES, SWEEP, PerfSession
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
-    from yolo_perf.backends.registry import Backend
     from yolo_perf.records import Measurement, Memory, StageRun, Timed
 
 MeasureInference = Callable[[str, str], "Measurement"]
@@ -59,8 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class _Rounds:
     """Pytest-benchmark as the stopwatch of one test."""
 
-    def __init__(self, state: PerfSession, benchmark: Any):
-        self._state = state
+    def __init__(self, benchmark: Any):
         self._benchmark = benchmark
 
     def __call__(self, target: Callable[[], object], plan: "Plan") -> tuple[float, ...]:
@@ -88,12 +87,12 @@ class _Rounds:
 @pytest.fixture
 def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureInference]:
     """Measure one case through pytest-benchmark: agreement first, then rounds, then figures in extra_info."""
-    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
+    state, rounds = _state(request.config), _Rounds(benchmark)
     nodeid: str = request.node.nodeid
 
     def measure(size: str, optimization: str) -> "Measurement":
         with rounds.mistakes():
-            measurement = state.bench.measure(size, _backend(optimization), nodeid, rounds)
+            measurement = state.bench.measure(size, find(optimization), nodeid, rounds)
         if measurement.round_seconds:
             benchmark.extra_info.update(state.record(measurement))
         return measurement
@@ -105,14 +104,14 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
 @pytest.fixture
 def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureStages]:
     """Take pictures through all stages of one case; a round is one picture, or one batch."""
-    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
+    state, rounds = _state(request.config), _Rounds(benchmark)
 
     def measure(size: str, optimization: str) -> "StageRun":
         from yolo_perf.analysis.stages import Pipeline, stage_figures
 
         bench = state.bench
         with rounds.mistakes():
-            pipeline = Pipeline(bench, size, _backend(optimization))
+            pipeline = Pipeline(bench, size, find(optimization))
             plan = bench.plan(pipeline.warm_up())
             pipeline.read_ahead(plan.warmup_rounds + plan.rounds)
             rounds(pipeline.step, plan)
@@ -129,11 +128,11 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
 @pytest.fixture
 def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureThroughput]:
     """Time one batch on one number of threads."""
-    state, rounds = _state(request.config), _Rounds(_state(request.config), benchmark)
+    state, rounds = _state(request.config), _Rounds(benchmark)
 
     def measure(size: str, optimization: str, batch: int, threads: int) -> "Timed":
         with rounds.mistakes():
-            case = state.bench.case(size, _backend(optimization), batch=batch, threads=threads)
+            case = state.bench.case(size, find(optimization), batch=batch, threads=threads)
             timed = state.bench.measure_throughput(case, rounds)
         if timed.round_seconds:
             state.throughput.append(timed)
@@ -157,7 +156,7 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
         host = getattr(request.config, "_benchmarksession", None)
         if host is not None and (host.skip or host.disabled):
             raise pytest.skip.Exception("Benchmarks are switched off.")
-        bench, backend = state.bench, _backend(optimization)
+        bench, backend = state.bench, find(optimization)
         with _outcomes():
             case = bench.case(size, backend)
             found = memory.measure_memory(case, bench.subject(size), backend, state.settings.data)
@@ -174,13 +173,6 @@ def perf_bench(request: pytest.FixtureRequest) -> Iterator["Bench"]:
     state = _state(request.config)
     with progress(request.config):
         yield state.bench
-
-
-def _backend(name: str) -> "Backend":
-    from yolo_perf.backends.registry import choose
-
-    (backend,) = choose((name,))
-    return backend
 
 
 @contextmanager

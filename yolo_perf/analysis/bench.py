@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.analysis.memory import require_memory
-from yolo_perf.analysis.timing import Clock, Plan, plan, slowed
+from yolo_perf.analysis.timing import Clock, Plan, plan, slowed, timed
 from yolo_perf.analysis.work import count
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import prepare_subject
@@ -101,12 +101,6 @@ class Bench:
         require_memory(case)
         return case
 
-    def outputs(self, size: str, number: int) -> "list[tuple[NDArray[np.float32], Letterbox]]":
-        """Eager's rows (rows, 5 + classes) for the first pictures, each with its geometry."""
-        subject = self._reference(size).subject
-        infer = backends()["eager"].prepare(subject, self.case(size, backends()["eager"]))
-        return [(infer(image[None])[0], geometry) for image, geometry in self._letterboxed(number)]
-
     def measure(self, size: str, backend: Backend, nodeid: str, time_rounds: TimeRounds) -> Measurement:
         """Measure one case. Raises BackendUnavailable, ParityError or another YoloPerfError.
 
@@ -114,7 +108,7 @@ class Bench:
         """
         case = self.case(size, backend)
         call, agreed = self._ready(backend, case)
-        chosen = self.plan(self._once(call))
+        chosen = self.plan(timed(call, self.clock))
         subject = self.subject(size)
         return Measurement(
             case=case,
@@ -129,7 +123,7 @@ class Bench:
     def measure_throughput(self, case: Case, time_rounds: TimeRounds) -> Timed:
         """Time one batch on one number of threads. Raises as `measure` does."""
         call, _ = self._ready(backends()[case.backend], case)
-        return Timed(case=case, round_seconds=time_rounds(call, self.plan(self._once(call))))
+        return Timed(case=case, round_seconds=time_rounds(call, self.plan(timed(call, self.clock))))
 
     def plan(self, round_s: float) -> Plan:
         """Warm-up and rounds of a benchmark whose round takes so many seconds."""
@@ -146,11 +140,6 @@ class Bench:
         """The case as a call."""
         infer, agreed = self.prepare(backend, case)
         return self._target(case, infer, self.images(case.batch)), agreed
-
-    def _once(self, call: Callable[[], object]) -> float:
-        started = self.clock()
-        call()
-        return self.clock() - started
 
     def _target(self, case: Case, infer: "Infer", images: "Images") -> Callable[[], object]:
         def call() -> object:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import eager_layers
 from yolo_perf.analysis.eager_layers import ModuleTimer
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
-from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean
+from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean, timed
 from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject
@@ -193,7 +193,7 @@ def _hooked(job: _Job) -> _Found:
         taken.append(timer.take())
 
     plain()
-    planned = job.plan(2 * _timed(plain, job.clock))
+    planned = job.plan(2 * timed(plain, job.clock))
     bare, _ = alternate([plain, hooked], planned, job.clock)
     names = frozenset(job.leaves)
     kept = [taken[index] for index in middle_half([sum(own.values()) for own in taken[: len(bare)]])]
@@ -225,7 +225,7 @@ def _profiled(job: _Job) -> _Found:
         calls = [partial(onnx.inference(each), job.images) for each in (plain, profiled)]
         for call in calls:
             call()
-        planned = job.plan(2 * _timed(calls[0], job.clock))
+        planned = job.plan(2 * timed(calls[0], job.clock))
         bare, _ = alternate(calls, planned, job.clock)
         runs = read_profile(Path(session.end_profiling()))
     timed_runs = runs[1 : 1 + len(bare)]  # the first was untimed
@@ -248,12 +248,6 @@ def profiled_session(locate: Callable[[], Path], case: Case) -> Iterator[Any]:
     """A session that profiles itself into a scratch folder, which is removed with its file at the end."""
     with tempfile.TemporaryDirectory(prefix="yolo-perf-") as folder:
         yield onnx.load_session(locate, case, profile=Path(folder) / "profile", resting=True)
-
-
-def _timed(call: Callable[[], object], clock: Clock) -> float:
-    started = clock()
-    call()
-    return clock() - started
 
 
 def _mean(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:

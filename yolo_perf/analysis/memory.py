@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from yolo_perf.analysis.work import DAMAGE, ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count, source_digest
-from yolo_perf.backends.artefacts import artefact, discard
+from yolo_perf.analysis.work import ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count, source_digest
+from yolo_perf.backends.artefacts import kept
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import NotEnoughMemory, YoloPerfError
 from yolo_perf.machine.memory import free_bytes
@@ -32,17 +32,8 @@ HEADROOM = 3
 @cache
 def activation_peak_bytes(size: str, classes: int = 80) -> int:
     """Most bytes of activations alive at once in one image of 32x32, op by op in FP32, the input included."""
-
-    def build(path: Path) -> None:
-        path.write_bytes(msgspec.json.encode(_alive(size, classes)))
-
     key = {"size": size, "classes": str(classes), "sources": source_digest(__file__), "torch": version("torch")}
-    path = artefact(f"yolov5{size}-{classes}-alive", ".json", key, build, quiet=True)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=int)
-    except DAMAGE:
-        discard(path)
-        return _alive(size, classes)
+    return kept(f"yolov5{size}-{classes}-alive", key, int, lambda: _alive(size, classes))
 
 
 def expected_bytes(case: Case, classes: int = 80) -> tuple[int, int]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from yolo_perf.analysis.work import DAMAGE
-from yolo_perf.backends.artefacts import cache_folder
+from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.machine import peaks as peaks_module
 from yolo_perf.machine.identity import fingerprint
 from yolo_perf.machine.peaks import measure_peaks

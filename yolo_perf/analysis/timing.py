@@ -60,6 +60,13 @@ def steady_mean(seconds: Sequence[float]) -> float:
     return fmean(seconds[index] for index in middle_half(seconds))
 
 
+def timed(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:
+    """Seconds of one call."""
+    started = clock()
+    call()
+    return clock() - started
+
+
 def alternate(
     calls: Sequence[Callable[[], object]], rounds: int, clock: Clock = time.perf_counter
 ) -> tuple[tuple[float, ...], ...]:
@@ -73,9 +80,7 @@ def alternate(
         for done in range(rounds):
             order = range(len(calls)) if done % 2 == 0 else reversed(range(len(calls)))
             for index in order:
-                started = clock()
-                calls[index]()
-                found[index].append(clock() - started)
+                found[index].append(timed(calls[index], clock))
         done = rounds
     except KeyboardInterrupt:
         if not done:

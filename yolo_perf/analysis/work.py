@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from yolo_perf.backends.artefacts import artefact, discard
+from yolo_perf.backends.artefacts import kept
 from yolo_perf.records import Bound, Count, Dtype, Peaks, Work
 from yolo_perf.yolov5.sizes import check_image_size, check_size
 
@@ -74,8 +74,6 @@ class LayerCount:
 
 
 Layers = Annotated[tuple[LayerCount, ...], msgspec.Meta(min_length=1)]
-DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What reading a damaged file of ours raises."""
 
 
 def count(size: str, classes: int = 80, image_size: int = 640, dtype: Dtype = "fp32") -> Work:
@@ -95,11 +93,11 @@ def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
     """
     check_size(size)
 
-    def build(path: Path) -> None:
+    def trace() -> tuple[LayerCount, ...]:
         with warnings.catch_warnings():
             # fvcore builds on torch.jit, which announces its end at import and at every trace.
             warnings.simplefilter("ignore")
-            path.write_bytes(msgspec.json.encode(_trace(size, classes)))
+            return _trace(size, classes)
 
     key = {
         "source": source_digest(__file__),
@@ -108,19 +106,7 @@ def layer_counts(size: str, classes: int = 80) -> tuple[LayerCount, ...]:
         "torch": version("torch"),
         "fvcore": version("fvcore"),
     }
-
-    def read() -> tuple[LayerCount, ...]:
-        path = artefact(f"yolov5{size}-{classes}-counts", ".json", key, build, quiet=True)
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Layers)
-        except DAMAGE:
-            discard(path)
-            raise
-
-    try:
-        return read()
-    except DAMAGE:
-        return read()
+    return kept(f"yolov5{size}-{classes}-counts", key, Layers, trace)
 
 
 def beyond(layers: Sequence[LayerCount]) -> "Counter[str]":

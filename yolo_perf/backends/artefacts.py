@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 from platformdirs import user_cache_path
 
 from yolo_perf.errors import YoloPerfError
@@ -22,6 +24,10 @@ from yolo_perf.errors import YoloPerfError
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = "YOLO_PERF_CACHE"
+DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading a damaged file of ours raises."""
+
+T = TypeVar("T")
 
 
 def cache_folder() -> Path:
@@ -60,6 +66,30 @@ def artefact(
         shutil.rmtree(scratch, ignore_errors=True)
     log.log(level, "built %s in %.1f s", label, time.perf_counter() - started)
     return path
+
+
+def kept(label: str, key: dict[str, str], kind: Any, make: Callable[[], T]) -> T:
+    """A value that is made once and then read from its JSON file as `kind`; made anew where that is damaged.
+
+    Raises YoloPerfError where the folder cannot be written.
+    """
+
+    def build(path: Path) -> None:
+        path.write_bytes(msgspec.json.encode(make()))
+
+    def read() -> T:
+        path = artefact(label, ".json", key, build, quiet=True)
+        try:
+            found: T = msgspec.json.decode(path.read_bytes(), type=kind)
+        except DAMAGE:
+            discard(path)
+            raise
+        return found
+
+    try:
+        return read()
+    except DAMAGE:
+        return read()
 
 
 def discard(path: Path) -> None:

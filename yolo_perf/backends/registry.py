@@ -78,10 +78,15 @@ def backends() -> dict[str, Backend]:
     return {backend.name: backend for module in modules for backend in module.BACKENDS}
 
 
+def find(name: str) -> Backend:
+    """The backend of a name. Raises UsageError for an unknown one."""
+    known = backends()
+    if name not in known:
+        raise UsageError(f"Unknown optimisation {name!r}. Choose from: {', '.join(known)}.")
+    return known[name]
+
+
 def choose(names: tuple[str, ...]) -> tuple[Backend, ...]:
     """The named backends in registry order; all where no name is given. UsageError for an unknown name."""
-    known = backends()
-    for name in names:
-        if name not in known:
-            raise UsageError(f"Unknown optimisation {name!r}. Choose from: {', '.join(known)}.")
-    return tuple(backend for backend in known.values() if not names or backend.name in names)
+    wanted = {find(name).name for name in names}
+    return tuple(backend for backend in backends().values() if not names or backend.name in wanted)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -101,11 +101,3 @@ def open_bench(
     )
     len(bench.dataset)  # better to hear of a folder without pictures now than after the roofs
     return bench
-
-
-def chosen_backend(name: str) -> Any:
-    """The backend of a name. Raises UsageError."""
-    from yolo_perf.backends.registry import choose
-
-    (backend,) = choose((name,))
-    return backend

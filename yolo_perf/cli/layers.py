@@ -10,7 +10,6 @@ from yolo_perf.cli.common import (
     backend_option,
     batch_option,
     bench_options,
-    chosen_backend,
     open_bench,
     size_argument,
 )
@@ -40,7 +39,9 @@ def layers(
     **options: Any,
 ) -> None:
     """Time every layer of a model and set it beside its own roof."""
-    engine = chosen_backend(backend)
+    from yolo_perf.backends.registry import find
+
+    engine = find(backend)
 
     from yolo_perf.analysis.layers import profile_layers
     from yolo_perf.analysis.work import layer_counts

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import batch_option, bench_options, chosen_backend, open_bench, size_argument
+from yolo_perf.cli.common import batch_option, bench_options, open_bench, size_argument
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
 from yolo_perf.errors import UsageError
 
@@ -57,7 +57,9 @@ def profile(
         if output.path is not None and output.path.resolve() == save.resolve():
             raise UsageError("--save and --output name the same file.")
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else PyTorch's profiler writes its own starts to stderr
-    engine = chosen_backend(backend or DEFAULT_BACKEND.get(profiler, "eager"))
+    from yolo_perf.backends.registry import find
+
+    engine = find(backend or DEFAULT_BACKEND.get(profiler, "eager"))
 
     from yolo_perf.analysis.profilers import profile_with
     from yolo_perf.report import plain, profiles
