@@ -373,6 +373,50 @@ class ProfilerRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostUse:
+    """What the system did to one process, or to all, while its rounds ran; None where it does not tell."""
+
+    steal_s: float | None = None  # taken from this machine by its host, over all CPUs
+    run_delay_s: float | None = None  # the process's threads were ready and waited for a CPU
+    involuntary_switches: int | None = None  # the process's threads lost a CPU they still wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideRounds:
+    """One side's rounds of one case in one pair of processes."""
+
+    round_seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
+    host: HostUse = HostUse()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One case, or one control kernel, in one pair of processes: as many rounds of either side."""
+
+    label: str
+    base: SideRounds
+    head: SideRounds
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """What one pair of fresh processes measured, the idle one stopped while the other ran."""
+
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate with its confidence interval. Which scale it is on, its user says."""
+
+    point: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """The source that was measured, where git knows it."""
 
