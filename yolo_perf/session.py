@@ -356,7 +356,7 @@ class PerfSession:
 
     def _decide(self, session: pytest.Session, path: Path, base: "Run") -> None:
         from yolo_perf.report.tables import comparison_lines, tally
-        from yolo_perf.verdict.gate import Margins, compare_runs
+        from yolo_perf.verdict.sessions import Margins, compare_runs
 
         margins = Margins(latency=self.settings.latency_margin, utilization=self.settings.utilization_margin)
         self.comparisons = compare_runs(base, self.run, margins, expected=self._expected, absence=self._absence)

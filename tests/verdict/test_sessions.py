@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf.records import Comparison, Run
-from yolo_perf.verdict.gate import Margins, compare_runs, steady_latency_s
+from yolo_perf.verdict.sessions import Margins, compare_runs, steady_latency_s
 
 MARGINS = Margins(latency=0.3, utilization=0.3)
 SWAPPED = {"regressed": "improved", "improved": "regressed", "unchanged": "unchanged"}
