@@ -18,7 +18,7 @@ SCHEMA = 1
 Dtype = Literal["fp32", "bf16", "int8"]
 Bound = Literal["compute", "memory"]
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "new", "missing", "incomparable"]
-Metric = Literal["latency", "utilization"]
+Metric = Literal["latency", "utilization", "efficiency"]
 
 Seconds = Annotated[float, Meta(ge=1e-9, lt=1e7)]
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
