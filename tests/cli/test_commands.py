@@ -141,6 +141,7 @@ def test_a_published_machine_beside_itself(run: Run) -> None:
         "latency_s": 0.03214,
         "images_per_s": 31.11,
         "utilization": 0.1696,
+        "efficiency": pytest.approx(0.298, abs=0.0005),
     }
     code, out, _ = run("compare", *names, "--baselines", BASELINES)
     assert code == 0

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.factories import machine, measurement, run
+from yolo_perf.analysis.work import LayerCount
 from yolo_perf.records import Case, Memory, PublishedResult, Reference, Timed
 from yolo_perf.report.compare import machines
 from yolo_perf.report.sweeps import memory, throughput
@@ -8,6 +9,21 @@ from yolo_perf.verdict.compare import column
 
 LONGEST = "onnx-dynamic-int8"
 MIB = 2**20
+
+
+LAYER = LayerCount(  # 4 GFLOP at 640 px
+    name="model.0", operators={}, macs=5_000_000, flops={}, bytes=0, pointwise_bytes=0, weight_bytes=0
+)
+
+
+@pytest.fixture(autouse=True)
+def _known_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every size has one layer, that the roof of its number format bounds."""
+
+    def known(size: str, classes: int) -> tuple[LayerCount, ...]:
+        return (LAYER,)
+
+    monkeypatch.setattr("yolo_perf.verdict.compare.layer_counts", known)
 
 
 def point(rate: float, *, threads: int = 1, batch: int = 1, backend: str = "eager") -> Timed:
@@ -109,34 +125,58 @@ def test_machines_side_by_side() -> None:
     roofs: theoretical
     Source: A paper.
     No raw rounds.
+    Efficiency: for 80 classes, 640 px, fp32 and one image a call, at the
+    published mean latency, which a low quantile would undercut.
 [2] AMD EPYC, 2 cores, measured: 200.0 GFLOP/s fp32, 40.0 GB/s, ridge point 5.0
     FLOP/B
     roofs: by hand
 
-           [1] ms  util %  [2] ms  util %     x
-───────────────────────────────────────────────
-n-eager     32.00    25.0   40.00    50.0  0.80
-n-batched       -       -   20.00   100.0     -
-n-best      10.00    25.0   20.00   100.0  0.50
-s-onnx          -       -  300.00     3.3     -
-s-best          -       -  300.00     3.3     -
+          [1] ms util % eff %  [2] ms util % eff %    x
+───────────────────────────────────────────────────────
+n-eager    32.00   25.0  15.6   40.00   50.0  50.0 0.80
+n-batched      -      -     -   20.00  100.0 100.0    -
+n-best     10.00   25.0  50.0   20.00  100.0 100.0 0.50
+s-onnx         -      -     -  300.00    3.3   3.3    -
+s-best         -      -     -  300.00    3.3   3.3    -
 util %: achieved FLOP/s over the machine's roof; a multiply-accumulate is two
     FLOP everywhere.
-best of [2]: n batched, s onnx"""
+eff %: the least time under the roofs, layer by layer, over the low quantile of
+    the latency.
+best of [2]: n batched, s onnx
+Efficiency apart by more than 10 % (informs, decides nothing):
+  n-eager: [2]/[1] +220.0 %, beyond +10.0 %"""
     )
 
 
 def test_how_many_times_as_fast_turns_around_with_the_order() -> None:
     lines = machines([column(OWN), column(LAPTOP)]).splitlines()
     (row,) = [line.split() for line in lines if line.startswith("n-eager")]
-    assert row == ["n-eager", "40.00", "50.0", "32.00", "25.0", "1.25"]
-    assert lines[-1] == "best of [1]: n batched, s onnx"
+    assert row == ["n-eager", "40.00", "50.0", "50.0", "32.00", "25.0", "15.6", "1.25"]
+    assert lines[-3] == "best of [1]: n batched, s onnx"
+    assert lines[-1] == "  n-eager: [2]/[1] -68.8 %, beyond -9.1 %"
 
 
 def test_one_machine_beside_itself_is_as_fast() -> None:
     lines = machines([column(LAPTOP), column(LAPTOP)]).splitlines()
     assert [line.split()[-1] for line in lines if line.startswith("n-")] == ["1.00", "1.00"]
     assert not any(line.startswith("best of") for line in lines)  # the source names no single optimisation
+    assert not any(line.startswith("Efficiency apart") for line in lines)
+
+
+def test_a_hundred_columns_hold_three_machines_and_ten_changes_of_efficiency() -> None:
+    names = (LONGEST, "eager", "onnx")
+    slow, fast = (
+        column(run(*(measurement((latency,), size=size, backend=name) for size in "nsmlx" for name in names)))
+        for latency in (0.75, 0.25)
+    )
+    lines = machines([slow, fast, fast], width=100).splitlines()
+    assert max(len(line) for line in lines) <= 100
+    (row,) = [line.split() for line in lines if line.startswith("n-eager ")]
+    assert [row[1], row[4], row[7], row[8], row[-1]] == ["750.00", "250.00", "3.00", "250.00", "3.00"]
+    changes = lines[lines.index("Efficiency apart by more than 10 % (informs, decides nothing):") + 1 :]
+    assert len(changes) == 11
+    assert changes[0] == (f"  n-{LONGEST}: [2]/[1] +200.0 %, beyond +10.0 %; [3]/[1] +200.0 %, beyond +10.0 %")
+    assert changes[-1] == "  and 5 more"
 
 
 @pytest.mark.parametrize("color", [False, True])

@@ -4,17 +4,48 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import assume, given, strategies
 
 from tests.factories import machine, measurement, peaks, run
+from yolo_perf.analysis.work import LayerCount, count, roof_seconds
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import STAGES, PublishedResult, Reference, Run
+from yolo_perf.records import STAGES, PublishedResult, Reference, Run, Weights
 from yolo_perf.verdict.baselines import block, locate_saved, read_run, read_saved, save_baseline
-from yolo_perf.verdict.compare import BEST, Cell, column, rows
-from yolo_perf.yolov5.sizes import SIZES
+from yolo_perf.verdict.compare import BEST, Cell, Column, column, efficiency_changes, rows
+from yolo_perf.yolov5.sizes import SIZES, check_size
 
 SHIPPED = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 BEYOND = 4_000_000_000  # FLOP of the factory's measurement
+EMPTY: dict[str, Any] = {"operators": {}, "flops": {}, "pointwise_bytes": 10**9}
+# Of one image at 640 px, so 400 times the area: 2 GFLOP and 40 MB; 80 MB and 40 MB of weights.
+LAYERS = (
+    LayerCount(name="compute", macs=2_500_000, bytes=100_000, weight_bytes=0, **EMPTY),
+    LayerCount(name="memory", macs=0, bytes=200_000, weight_bytes=40_000_000, **EMPTY),
+)
+ROOF_S = 0.010 + (0.002 + 0.001)  # at 200 GFLOP/s and 40 GB/s
+BATCH_4_ROOF_S = 0.010 + (0.002 + 0.001 / 4)  # the four share one reading of the weights
+INT8_ROOF_S = 0.005 + (0.002 + 0.001) / 4  # at 400 Gop/s, and a byte an element
+LAPTOP_ROOF_S = 0.0025 + (0.004 + 0.002)  # at 800 GFLOP/s and 20 GB/s
+
+
+@pytest.fixture
+def known_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every published size has LAYERS, whatever its classes."""
+
+    def known(size: str, classes: int) -> tuple[LayerCount, ...]:
+        assert classes == 80
+        check_size(size)
+        return LAYERS
+
+    monkeypatch.setattr("yolo_perf.verdict.compare.layer_counts", known)
+
+
+def cell(latency_s: float, utilization: float, efficiency: float | None, *, of: str = "", rate: float = 0) -> Cell:
+    """A cell whose efficiency may differ in the last digit."""
+    about: Any = pytest.approx(efficiency)
+    images_per_s = rate or 1 / latency_s
+    return Cell(latency_s=latency_s, images_per_s=images_per_s, utilization=utilization, efficiency=about, of=of)
 
 
 def result(size: str = "n", optimization: str = "eager", **changes: Any) -> PublishedResult:
@@ -68,6 +99,7 @@ def folder(tmp_path: Path) -> Path:
     return found
 
 
+@pytest.mark.usefixtures("known_layers")
 def test_the_fastest_optimisation_of_each_size_stands_under_best_too() -> None:
     found = column(
         run(
@@ -77,21 +109,23 @@ def test_the_fastest_optimisation_of_each_size_stands_under_best_too() -> None:
             measurement((0.30,), size="s", backend="onnx"),
         )
     )
+    s_use = BEYOND / 0.30 / 200e9
     assert found.cells == {
-        ("n", "eager"): Cell(latency_s=0.05, images_per_s=20, utilization=0.4),
-        ("n", "batched"): Cell(latency_s=0.02, images_per_s=50, utilization=1.0),
-        ("n", "onnx"): Cell(latency_s=0.025, images_per_s=40, utilization=BEYOND / 0.025 / 200e9),
-        ("s", "onnx"): Cell(latency_s=0.30, images_per_s=1 / 0.30, utilization=BEYOND / 0.30 / 200e9),
-        ("n", BEST): Cell(latency_s=0.02, images_per_s=50, utilization=1.0, of="batched"),
-        ("s", BEST): Cell(latency_s=0.30, images_per_s=1 / 0.30, utilization=BEYOND / 0.30 / 200e9, of="onnx"),
+        ("n", "eager"): cell(0.05, 0.4, ROOF_S / 0.04),  # of the median, but efficiency of the low quantile
+        ("n", "batched"): cell(0.02, 1.0, BATCH_4_ROOF_S / 0.02),
+        ("n", "onnx"): cell(0.025, BEYOND / 0.025 / 200e9, ROOF_S / 0.025),
+        ("s", "onnx"): cell(0.30, s_use, ROOF_S / 0.30),
+        ("n", BEST): cell(0.02, 1.0, BATCH_4_ROOF_S / 0.02, of="batched"),
+        ("s", BEST): cell(0.30, s_use, ROOF_S / 0.30, of="onnx"),
     }
     assert (found.name, found.published, found.notes) == ("AMD EPYC, 2 cores", False, ())
     assert (found.flops_per_s, found.bytes_per_s, found.method) == (200e9, 40e9, "by hand")
 
 
+@pytest.mark.usefixtures("known_layers")
 def test_the_best_one_is_set_beside_the_roof_of_its_own_number_format() -> None:
     found = column(run(measurement((0.04,)), measurement((0.02,), backend="int8", dtype="int8")))
-    assert found.cells["n", BEST] == Cell(latency_s=0.02, images_per_s=50, utilization=0.5, of="int8")
+    assert found.cells["n", BEST] == cell(0.02, 0.5, INT8_ROOF_S / 0.02, of="int8")
     assert found.flops_per_s == 200e9  # the machine's roof stays the one of fp32
 
 
@@ -101,14 +135,89 @@ def test_a_run_without_inference_is_a_column_of_roofs_alone() -> None:
     assert rows([found]) == []
 
 
+@pytest.mark.usefixtures("known_layers")
 def test_published_figures_are_taken_as_they_are() -> None:
     found = column(reference())
-    cell = Cell(latency_s=0.02, images_per_s=49.9, utilization=0.25)
-    assert found.cells == {("n", "eager"): cell, ("n", BEST): cell}
+    published = cell(0.02, 0.25, LAPTOP_ROOF_S / 0.02, rate=49.9)
+    assert found.cells == {("n", "eager"): published, ("n", BEST): published}
     assert all(each.of == "" for each in found.cells.values())
     assert (found.name, found.published) == ("Laptop", True)
     assert (found.flops_per_s, found.bytes_per_s, found.method) == (800e9, 20e9, "theoretical")
-    assert found.notes == ("Source: A paper.", "No raw rounds.")
+    assert found.notes[:2] == ("Source: A paper.", "No raw rounds.")
+    assert found.notes[2].startswith("Efficiency: for 80 classes, 640 px, fp32 and one image a call, at the")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": "q"},
+        {"image_size": 100},
+        {"weights": Weights(source="w", digest="0", parameters=1, classes=10**12)},
+    ],
+)
+def test_a_model_that_is_not_ours_has_no_efficiency(changes: dict[str, Any]) -> None:
+    found = column(run(measurement((0.04,), **changes)))
+    assert [each.efficiency for each in found.cells.values()] == [None, None]
+    assert efficiency_changes([found, found]) == ()
+
+
+def test_layers_of_their_own_take_at_least_as_long_as_the_whole() -> None:
+    found = column(run(measurement((0.04,)), measurement((0.04,), backend="onnx", image_size=64)))
+    whole = roof_seconds(count("n"), peaks())
+    assert found.cells["n", "eager"].efficiency is not None
+    assert whole / 0.04 < found.cells["n", "eager"].efficiency < 1
+    assert found.cells["n", "onnx"].efficiency != found.cells["n", "eager"].efficiency
+
+
+def beside(*efficiencies: dict[str, float | None]) -> list[Column]:
+    """Machines with these efficiencies of yolov5n by optimisation."""
+    return [
+        Column(
+            name="",
+            published=False,
+            flops_per_s=1.0,
+            bytes_per_s=1.0,
+            method="",
+            cells={
+                ("n", name): Cell(latency_s=1.0, images_per_s=1.0, utilization=1.0, efficiency=efficiency)
+                for name, efficiency in each.items()
+            },
+        )
+        for each in efficiencies
+    ]
+
+
+def test_efficiencies_are_set_beside_the_first_machines() -> None:
+    first: dict[str, float | None] = {"eager": 0.4, "onnx": 0.5, "own": 0.5, "int8": None, BEST: 0.5}
+    second: dict[str, float | None] = {"eager": 0.6, "onnx": 0.52, "int8": 0.3, BEST: 0.9}
+    third: dict[str, float | None] = {"eager": 0.3, "onnx": None, "other": 0.3}
+    found = efficiency_changes(beside(first, second, third))
+    assert [(each.label, each.metric, each.verdict, each.reason) for each in found] == [
+        ("n-eager", "efficiency", "improved", "[2]/[1] +50.0 %, beyond +10.0 %"),
+        ("n-eager", "efficiency", "regressed", "[3]/[1] -25.0 %, beyond -9.1 %"),
+        ("n-onnx", "efficiency", "inconclusive", "[2]/[1] +4.0 %, within 10 %"),
+    ]
+    assert [each.ratio for each in found] == pytest.approx([1.5, 0.75, 1.04])
+
+
+def test_one_machine_has_no_change_of_efficiency() -> None:
+    assert efficiency_changes(beside({"eager": 0.4})) == ()
+    assert efficiency_changes([]) == ()
+
+
+@given(
+    one=strategies.floats(1e-3, 1e3),
+    other=strategies.floats(1e-3, 1e3),
+    margin=strategies.floats(0.01, 1),
+)
+def test_turning_the_machines_around_turns_the_verdict_around(one: float, other: float, margin: float) -> None:
+    opposite = {"improved": "regressed", "regressed": "improved", "inconclusive": "inconclusive"}
+    (ahead,) = efficiency_changes(beside({"eager": one}, {"eager": other}), margin)
+    (back,) = efficiency_changes(beside({"eager": other}, {"eager": one}), margin)
+    apart = max(other / one, one / other) / (1 + margin)
+    assume(abs(apart - 1) > 1e-9)  # at the margin itself the last digit decides
+    assert back.verdict == opposite[ahead.verdict]
+    assert ahead.verdict != "unchanged"
 
 
 def test_rows_go_by_size_then_as_first_seen_with_the_best_last() -> None:

@@ -131,6 +131,7 @@ def machine_rows(columns: Sequence[Column]) -> list[Row]:
             "latency_s": cell.latency_s,
             "images_per_s": cell.images_per_s,
             "utilization": cell.utilization,
+            "efficiency": cell.efficiency,
         }
         for each in columns
         for (size, optimization), cell in each.cells.items()

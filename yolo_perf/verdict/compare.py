@@ -1,14 +1,23 @@
 """Machines side by side: saved runs and published references in one form. Informs; decides nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yolo_perf.analysis.figures import utilization
+from yolo_perf.analysis.work import layer_counts, roof_seconds
+from yolo_perf.errors import UsageError
 from yolo_perf.machine.identity import describe
-from yolo_perf.records import Measurement, Reference, Run
+from yolo_perf.records import Case, Comparison, Measurement, Peaks, PublishedResult, Reference, Run, Verdict
+from yolo_perf.units import signed_percent
+from yolo_perf.verdict.sessions import steady_latency_s
 from yolo_perf.yolov5.sizes import SIZES
 
 BEST = "best"
+EFFICIENCY_MARGIN = 0.10
+"""Wide: roofs are measured too, and what else sets two machines apart is not in them."""
+PUBLISHED_CLASSES, PUBLISHED_IMAGE_SIZE = 80, 640
+MAX_CLASSES = 2000
+"""A head of more is not built to count a file's layers: a saved run is hostile until proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +27,7 @@ class Cell:
     latency_s: float
     images_per_s: float
     utilization: float
+    efficiency: float | None = None  # least time under the roofs over the time taken; None for a foreign model
     of: str = ""  # which optimisation a best one is
 
 
@@ -37,20 +47,7 @@ class Column:
 def column(saved: Run | Reference) -> Column:
     """A run or a reference as a column. A run's fastest optimisation of each size stands under "best" too."""
     if isinstance(saved, Reference):
-        return Column(
-            name=saved.name,
-            published=True,
-            flops_per_s=saved.flops_per_s,
-            bytes_per_s=saved.bytes_per_s,
-            method=saved.peaks_method,
-            cells={
-                (result.size, result.optimization): Cell(
-                    latency_s=result.latency_s, images_per_s=result.images_per_s, utilization=result.utilization
-                )
-                for result in saved.results
-            },
-            notes=(f"Source: {saved.source}.", *saved.notes),
-        )
+        return _published(saved)
     cells = {(m.case.size, m.case.backend): _cell(m, saved) for m in saved.measurements}
     for size in dict.fromkeys(size for size, _ in cells):
         fastest = min((m for m in saved.measurements if m.case.size == size), key=lambda m: m.latency_s)
@@ -72,10 +69,113 @@ def rows(columns: Sequence[Column]) -> list[tuple[str, str]]:
     return sorted(found, key=lambda key: (sizes.index(key[0]) if key[0] in sizes else len(sizes), key[1] == BEST))
 
 
+def efficiency_changes(columns: Sequence[Column], margin: float = EFFICIENCY_MARGIN) -> tuple[Comparison, ...]:
+    """Every case's efficiency on each later machine over that on the first, case by case; informs only.
+
+    Efficiency is the least time under a machine's own roofs over the time taken, so it carries from one machine
+    to another where a latency does not. Within the margin nothing is claimed. A machine is named by its place,
+    from [1]. The best ones are left out: two may be of unlike optimisations, and of unlike number formats.
+    """
+    found: list[Comparison] = []
+    for key in rows(columns):
+        if key[1] == BEST:
+            continue
+        first = columns[0].cells.get(key)
+        for number, each in enumerate(columns[1:], 2):
+            cell = each.cells.get(key)
+            if first is None or cell is None or first.efficiency is None or cell.efficiency is None:
+                continue
+            ratio = cell.efficiency / first.efficiency
+            verdict, limit = _judge(ratio, margin)
+            found.append(
+                Comparison(
+                    label="-".join(key),
+                    metric="efficiency",
+                    verdict=verdict,
+                    reason=f"[{number}]/[1] {signed_percent(ratio)}, {limit}",
+                    ratio=ratio,
+                )
+            )
+    return tuple(found)
+
+
+def _judge(ratio: float, margin: float) -> tuple[Verdict, str]:
+    """The verdict on a ratio of efficiencies, and where it lies; turning the machines around turns it around."""
+    if ratio > 1 + margin:
+        return "improved", f"beyond {signed_percent(1 + margin)}"
+    if ratio < 1 / (1 + margin):
+        return "regressed", f"beyond {signed_percent(1 / (1 + margin))}"
+    return "inconclusive", f"within {100 * margin:.0f} %"
+
+
+def _published(reference: Reference) -> Column:
+    return Column(
+        name=reference.name,
+        published=True,
+        flops_per_s=reference.flops_per_s,
+        bytes_per_s=reference.bytes_per_s,
+        method=reference.peaks_method,
+        cells={
+            (result.size, result.optimization): Cell(
+                latency_s=result.latency_s,
+                images_per_s=result.images_per_s,
+                utilization=result.utilization,
+                efficiency=_published_efficiency(result, reference),
+            )
+            for result in reference.results
+        },
+        notes=(
+            f"Source: {reference.source}.",
+            *reference.notes,
+            f"Efficiency: for {PUBLISHED_CLASSES} classes, {PUBLISHED_IMAGE_SIZE} px, fp32 and one image a call, "
+            "at the published mean latency, which a low quantile would undercut.",
+        ),
+    )
+
+
+def _published_efficiency(result: PublishedResult, reference: Reference) -> float | None:
+    case = Case(
+        size=result.size,
+        backend=result.optimization,
+        batch=1,
+        image_size=PUBLISHED_IMAGE_SIZE,
+        threads=reference.physical_cores,
+    )
+    peaks = Peaks(
+        flops_per_s={"fp32": reference.flops_per_s},
+        bytes_per_s=reference.bytes_per_s,
+        threads=reference.physical_cores,
+        method=reference.peaks_method,
+    )
+    least = _roof_s(case, PUBLISHED_CLASSES, peaks)
+    return None if least is None else least / result.latency_s
+
+
 def _cell(measurement: Measurement, run: Run, of: str = "") -> Cell:
+    least = _roof_s(measurement.case, measurement.weights.classes, run.peaks)
     return Cell(
         latency_s=measurement.latency_s,
         images_per_s=measurement.images_per_s,
         utilization=utilization(measurement, run.peaks),
+        efficiency=None if least is None else least / steady_latency_s(measurement),
         of=of,
+    )
+
+
+def _roof_s(case: Case, classes: int, peaks: Peaks) -> float | None:
+    """The least seconds an image: sum over layers of max(FLOP / peak FLOP/s, bytes / peak bytes/s).
+
+    None for a model that is not one of ours. The images of a batch share one reading of the weights.
+    """
+    if classes > MAX_CLASSES:
+        return None
+    try:
+        layers = [
+            layer.work(case.image_size, case.dtype, folded=True) for layer in layer_counts(case.size, classes)
+        ]
+    except UsageError:  # a size or an image size that a file names and the model has not
+        return None
+    return sum(
+        roof_seconds(replace(work, weight_bytes=work.weight_bytes // case.batch), peaks, case.dtype)
+        for work in layers
     )
