@@ -101,6 +101,14 @@ def host_isa() -> tuple[str, ...]:
     return normalise(name for name, present in _host_features().items() if present)
 
 
+def host_target() -> tuple[str, str]:
+    """This CPU's name, and what it has and lacks, as LLVM takes them: "znver3", "+avx2,-avx512f,..."."""
+    import llvmlite.binding as llvm
+
+    features = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(_host_features().items()))
+    return llvm.get_host_cpu_name(), features
+
+
 def compile_for_host(sources: Iterable[Form | Triad]) -> Compiled:
     """Machine code for this CPU of each source. Raises BackendUnavailable where LLVM cannot produce it."""
     import llvmlite.binding as llvm
@@ -108,12 +116,12 @@ def compile_for_host(sources: Iterable[Form | Triad]) -> Compiled:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     chosen = tuple(sources)
-    features = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(_host_features().items()))
+    cpu, features = host_target()
     try:
         module = llvm.parse_assembly(module_ir(chosen))
         module.verify()
         target = llvm.Target.from_default_triple()
-        machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
+        machine = target.create_target_machine(cpu=cpu, features=features, opt=3)
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
     except RuntimeError as error:

@@ -1,0 +1,171 @@
+"""The two sides of a paired measurement: an interpreter, a source tree, an environment, threads, an injection."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolo_perf.backends.artefacts import cache_folder
+from yolo_perf.errors import UsageError
+
+KINDS = ("ref", "python", "path", "env", "threads", "inject")
+INJECTIONS = ("spin", "convolution", "intermittent")
+HELP = (
+    "ref:GITREF, path:FOLDER, python:INTERPRETER, env:NAME=VALUE,..., threads:N, or inject:KIND=AMOUNT[@CASE]; "
+    "repeat the option to combine them"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """A slow-down put into a side on purpose: by `amount` of a call's time, in one case or in all."""
+
+    kind: str
+    amount: float
+    case: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side. What is None is this process's own."""
+
+    name: str  # as the user wrote it
+    tree: Path
+    python: Path
+    environment: tuple[tuple[str, str], ...] = ()
+    threads: int | None = None
+    inject: tuple[Injection, ...] = ()
+    commit: str = ""
+
+
+def parse_side(words: Sequence[str], folder: Path) -> Side:
+    """A side of words such as "ref:main" and "env:A=1,B=2", each kind but `env` and `inject` once.
+
+    `folder` is where relative names and git are looked up. Raises UsageError naming the word.
+    """
+    given: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    injections: list[Injection] = []
+    for word in words:
+        kind, separator, value = word.partition(":")
+        if not separator or kind not in KINDS or not value:
+            raise UsageError(f"A side reads {HELP}; got {word!r}.")
+        if kind == "env":
+            environment.update(_environment(value))
+        elif kind == "inject":
+            injections.append(_injection(value))
+        elif kind in given:
+            raise UsageError(f"A side has one {kind}; got {given[kind]!r} and {value!r}.")
+        else:
+            given[kind] = value
+    if "ref" in given and "path" in given:
+        raise UsageError("A side has a ref or a path: both name its source tree.")
+    commit = ""
+    tree = own_tree()
+    if "ref" in given:
+        commit, tree = checked_out(given["ref"], folder)
+    elif "path" in given:
+        tree = _tree(folder / given["path"])
+    return Side(
+        name=" ".join(words) or "as installed",
+        tree=tree,
+        python=_python(folder, given["python"]) if "python" in given else Path(sys.executable),
+        environment=tuple(environment.items()),
+        threads=_threads(given["threads"]) if "threads" in given else None,
+        inject=tuple(injections),
+        commit=commit,
+    )
+
+
+def own_tree() -> Path:
+    """The folder that holds the package that is running."""
+    return Path(__file__).resolve().parent.parent.parent
+
+
+def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
+    """A commit's id and a folder with its files, kept in the cache. Raises UsageError where git has none.
+
+    The files come from `git archive`, so that the repository itself is left as it is.
+    """
+    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").strip()
+    target = cache_folder() / "trees" / commit
+    if not (target / "yolo_perf").is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tree-", dir=target.parent) as scratch:
+            archive = Path(scratch) / "tree.tar"
+            _git(Path(top), "archive", "--format=tar", f"--output={archive}", commit)
+            with tarfile.open(archive) as files:
+                files.extractall(Path(scratch) / "tree", filter="data")
+            _tree(Path(scratch) / "tree", named=f"commit {commit[:10]}")
+            try:
+                (Path(scratch) / "tree").replace(target)
+            except OSError:
+                if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
+                    raise
+    return commit, target
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+        )
+    except FileNotFoundError as error:
+        raise UsageError("A side by ref needs git, which is not installed.") from error
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        raise UsageError(f"git {arguments[0]}: {said[-1] if said else 'failed'} (in {folder}).") from error
+    return done.stdout
+
+
+def _tree(path: Path, named: str = "") -> Path:
+    if not (path / "yolo_perf" / "__init__.py").is_file():
+        raise UsageError(f"{named or path} holds no yolo_perf package to measure.")
+    return path.resolve()
+
+
+def _python(folder: Path, value: str) -> Path:
+    path = folder / value
+    if path.is_dir():  # a virtual environment
+        path = path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise UsageError(f"python:{value} is no interpreter that can be run.")
+    return path.absolute()  # not resolved: a virtual environment's python is a link
+
+
+def _threads(value: str) -> int:
+    from yolo_perf.settings import parse_count
+
+    return parse_count(value, "threads", 1024)
+
+
+def _environment(value: str) -> dict[str, str]:
+    """ "A=1,B=x,y" to {"A": "1", "B": "x,y"}: a comma parts two variables only ahead of a NAME=."""
+    found: dict[str, str] = {}
+    for item in re.split(r",(?=[A-Za-z_]\w*=)", value):
+        name, separator, content = item.partition("=")
+        if not separator or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise UsageError(f"env reads NAME=VALUE,...; got {item!r}.")
+        found[name] = content
+    return found
+
+
+def _injection(value: str) -> Injection:
+    """ "spin=3%@n-onnx" to its parts."""
+    match = re.fullmatch(r"(\w+)=([\d.]+)(%?)(?:@(.+))?", value)
+    try:
+        amount = float(match[2]) / (100 if match[3] else 1) if match else -1.0
+    except ValueError:
+        amount = -1.0
+    if not match or match[1] not in INJECTIONS or not 0 < amount <= 100:
+        raise UsageError(
+            f"inject reads KIND=AMOUNT[@CASE] with a kind of {', '.join(INJECTIONS)}, as in spin=3%@n-onnx; "
+            f"got {value!r}."
+        )
+    return Injection(kind=match[1], amount=amount, case=match[4] or "")

@@ -1,0 +1,293 @@
+"""One side of a paired measurement: a process that prepares cases and times rounds when it is told to.
+
+Run as a script under the side's own interpreter, with the side's source tree ahead on the path, so that
+`import yolo_perf` is the side's. This file is always the one of the command that asks: both sides are timed
+by the same lines, whatever the trees hold. It needs of a tree only what `_Cases` calls.
+
+Orders come as lines of JSON on stdin, answers go as lines of JSON to what stdout was; whatever else prints,
+prints to stderr. Seconds throughout.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Call = Callable[[], object]
+PR_SET_PDEATHSIG = 1
+
+
+def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call]") -> Call:
+    """The call with a known slow-down: what a gate has to find.
+
+    `spin` keeps busy for `amount` of the call's own time on top; `convolution` computes on top what takes about
+    as long; `intermittent` makes one call in five `amount` times as long on top; `pause` sleeps.
+    """
+    clock = time.perf_counter
+    count = 0
+    extra: Call | None = None
+
+    def prolong(seconds: float) -> None:
+        end = clock() + seconds
+        while clock() < end:
+            pass
+
+    def injected_call() -> None:
+        nonlocal count, extra
+        started = clock()
+        call()
+        took = clock() - started
+        count += 1
+        if kind == "spin" or (kind == "intermittent" and count % 5 == 0):
+            prolong(took * amount)
+        elif kind == "convolution":
+            if extra is None and count > 1:
+                extra = work(took * amount)
+            if extra is not None:
+                extra()
+
+    return injected_call
+
+
+def convolution(seconds: float) -> Call:
+    """A call that computes 3x3 convolutions for about so many seconds, by the count of them."""
+    import torch
+
+    image, kernel = torch.ones(1, 16, 40, 40), torch.ones(16, 16, 3, 3)
+
+    def run(times: int) -> None:
+        with torch.inference_mode():
+            for _ in range(times):
+                torch.nn.functional.conv2d(image, kernel, padding=1)
+
+    run(20)
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        run(20)
+        best = min(best, (time.perf_counter() - started) / 20)
+    times = max(1, round(seconds / best))
+    return lambda: run(times)
+
+
+class _Cases:
+    """The side's cases as calls. All that is asked of the side's tree is asked here."""
+
+    def __init__(self, order: dict[str, Any]):
+        from yolo_perf.backends.registry import backends
+        from yolo_perf.pipeline.images import open_dataset
+
+        self._order = order
+        self._backends = backends()
+        self._dataset = open_dataset(Path(order["data"]) if order["data"] else None)
+        self._subjects: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        """Optimisations that this tree has."""
+        return list(self._backends)
+
+    def unavailable(self, name: str) -> str | None:
+        """Why an optimisation cannot run here, None where it can."""
+        from yolo_perf.errors import BackendUnavailable
+
+        try:
+            self._backends[name].check_available()
+        except BackendUnavailable as error:
+            return str(error)
+        return None
+
+    def load(self, size: str) -> None:
+        """Bring a size's model into memory."""
+        from yolo_perf.backends.subject import prepare_subject
+
+        data = Path(self._order["data"]) if self._order["data"] else None
+        self._subjects[size] = prepare_subject(size, data, self._dataset, self._order["image_size"])
+
+    def prepare(self, size: str, name: str) -> "tuple[Call, Any]":
+        """The case as a call, and the inference callable itself."""
+        from yolo_perf.records import Case
+
+        order, backend = self._order, self._backends[name]
+        case = Case(
+            size=size,
+            backend=name,
+            batch=order["batch"] if backend.batched else 1,
+            image_size=order["image_size"],
+            threads=order["threads"],
+            dtype=backend.dtype,
+        )
+        infer = backend.prepare(self._subjects[size], case)
+        images = self.images(case.batch)
+        return (lambda: infer(images)), infer
+
+    def images(self, number: int) -> Any:
+        """The first pictures as one batch."""
+        from yolo_perf.pipeline.letterbox import letterbox, stack
+
+        pictures = [self._dataset.load(index % len(self._dataset)) for index in range(number)]
+        return stack([letterbox(picture, self._order["image_size"])[0] for picture in pictures])
+
+    def weights(self, size: str) -> str:
+        """Digest of a size's weights."""
+        return str(self._subjects[size].weights.digest)
+
+
+class Worker:
+    """Answers orders: `open`, `prepare`, `control`, `time`."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Call] = {}
+        self._kept: list[object] = []  # machine code and arrays that ctypes does not keep alive
+        self._cases: _Cases | None = None
+        self._order: dict[str, Any] = {}
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        """What one order gives."""
+        reply: dict[str, Any] = getattr(self, f"do_{order['do']}")(order)
+        return reply
+
+    def do_open(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Load the side's package."""
+        import yolo_perf
+
+        self._order, self._cases = order, _Cases(order)
+        for size in order["sizes"]:
+            self._cases.load(size)
+        found = Path(str(yolo_perf.__file__)).resolve().parent.parent
+        return {"tree": str(found), "optimizations": self._cases.names(), "libraries": _libraries()}
+
+    def do_prepare(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Make a case ready. Where a sample is asked for: its output in that file, and a warm call's seconds."""
+        assert self._cases is not None  # noqa: S101 - `open` came first
+        size, name, label = order["size"], order["optimization"], order["label"]
+        if reason := self._cases.unavailable(name):
+            return {"unavailable": reason}
+        call, infer = self._cases.prepare(size, name)
+        self._calls[label] = call = self._injected(label, call)
+        if not order.get("sample"):
+            return {}
+        import numpy as np
+
+        images = self._cases.images(order["pictures"])
+        np.save(order["sample"], np.concatenate([infer(images[i : i + 1]) for i in range(len(images))]))
+        for _ in range(2):
+            call()
+        started = time.perf_counter()
+        call()
+        return {"seconds": time.perf_counter() - started, "weights": self._cases.weights(size)}
+
+    def _injected(self, label: str, call: Call) -> Call:
+        for kind, amount, only in self._order["inject"]:
+            if only in ("", label):
+                call = injected(call, kind, amount, convolution)
+        return call
+
+    def do_control(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Make a control kernel ready: a call of the same machine code on either side."""
+        kind, label = order["kind"], order["label"]
+        self._calls[label] = _python_loop if kind == "python" else self._compiled(order)
+        return {}
+
+    def _compiled(self, order: dict[str, Any]) -> Call:
+        """A kernel of LLVM IR text, over buffers of its own."""
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        module = llvm.parse_assembly(order["ir"])
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(cpu=order["cpu"], features=order["features"], opt=3)
+        engine = llvm.create_mcjit_compiler(module, machine)
+        engine.finalize_object()
+        address = engine.get_function_address(order["function"])
+        buffers = [ctypes.create_string_buffer(size + 64) for size in order["buffers"]]
+        pointers = [-(-ctypes.addressof(buffer) // 64) * 64 for buffer in buffers]
+        for pointer, content in zip(pointers, order["contents"], strict=True):
+            data = bytes.fromhex(content)
+            ctypes.memmove(pointer, data, len(data))
+        self._kept += [engine, buffers]
+        doubles = order["doubles"]
+        kinds = [ctypes.c_int64, *[ctypes.c_void_p] * len(pointers), *[ctypes.c_double] * len(doubles)]
+        function = ctypes.CFUNCTYPE(None, *kinds)(address)
+        count = order["count"]
+        return lambda: function(count, *pointers, *doubles)
+
+    def do_time(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Seconds of one round, after untimed ones, with what the system did meanwhile."""
+        call, clock = self._calls[order["label"]], time.perf_counter
+        for _ in range(order["warmup"]):
+            call()
+        before = _host()
+        started = clock()
+        call()
+        seconds = clock() - started
+        host = [None if b is None or a is None else a - b for b, a in zip(before, _host(), strict=True)]
+        return {"seconds": seconds, "host": host}
+
+
+def _python_loop() -> int:
+    """A fixed piece of interpreter work, about ten milliseconds."""
+    total = 0
+    for number in range(150_000):
+        total += number & 7
+    return total
+
+
+def _libraries() -> dict[str, str]:
+    """Versions that decide speed, and the interpreter's."""
+    from importlib import metadata
+
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in ("torch", "onnxruntime", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _host() -> tuple[float | None, float | None, int | None]:
+    """Seconds stolen from the machine, seconds this process waited for a CPU, CPUs taken from it: so far."""
+    steal = delay = None
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+        steal = int(fields[8]) / os.sysconf("SC_CLK_TCK")
+        tasks = Path("/proc/self/task").iterdir()
+        delay = sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    except (OSError, ValueError, IndexError):
+        pass  # another system, or a kernel without these counters
+    return steal, delay, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when the one that started it ends, even where this one is stopped."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it ended before it was asked
+            sys.exit(1)
+
+
+def main() -> None:
+    """Read orders until stdin ends. A failure is an answer; only the last line of its traceback goes back."""
+    _die_with(int(sys.argv[1]))
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    worker = Worker()
+    gc.disable()  # a collection in a round would be noise of ours
+    for line in sys.stdin:
+        try:
+            reply = worker.answer(json.loads(line))
+        except Exception as error:  # noqa: BLE001 - the outermost door of this process: all is told to the asker
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(reply) + "\n")
+
+
+if __name__ == "__main__":
+    main()
