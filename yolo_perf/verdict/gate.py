@@ -28,6 +28,8 @@ from yolo_perf.verdict.stats import (
 
 SUITE = "(suite)"
 """The label of the mean over the cases that nothing suspects alone: a broad small slow-down shows here first."""
+TAIL = " p90"
+"""What a case's label ends in where its 90th percentile is meant: a slow-down of some calls shows here alone."""
 EQUIVALENCE_CONFIDENCE = 0.90
 Samples = Mapping[str, Sequence[float]]  # label -> one difference a pair, on the scale of natural logarithms
 
@@ -39,18 +41,21 @@ class Rules:
     margin: float = 0.01  # a change up to this is no regression
     equivalence: float = 0.03  # a change surely within this is none at all
     floors: Mapping[str, float] = field(default_factory=dict)  # calibrated, by label: what identical code shows
-    screen_pairs: int = 8
+    screen_pairs: int = 6
     decide_pairs: int = 16
     suspect_p: float = 0.10
     suspect_change: float = 0.005
     family_error: float = 0.02  # that any of the suspects is called regressed, or improved, in error
     confidence: float = 0.95  # of the interval that is shown
     suite_margin: float = 0.005
+    tail_margin: float = 0.25  # of the 90th percentile, which varies far more
     control_margin: float = 0.01
     control_error: float = 0.05  # that any control of a fair host differs
 
     def margin_of(self, label: str) -> float:
         """The case's margin: the general one, or its calibrated floor where that is larger."""
+        if label.endswith(TAIL):
+            return self.tail_margin
         return max(self.suite_margin if label == SUITE else self.margin, self.floors.get(label, 0.0))
 
     def equivalence_of(self, label: str) -> float:
@@ -118,9 +123,24 @@ def samples(pairs: Sequence[Pair], *, controls: bool = False) -> dict[str, list[
     return found
 
 
+def tails(pairs: Sequence[Pair]) -> dict[str, list[float]]:
+    """The differences of every case's 90th percentile, under its label and TAIL."""
+    found: dict[str, list[float]] = {}
+    for pair in pairs:
+        for turn in pair.turns:
+            if not turn.control:
+                ratio = _p90(turn.head.round_seconds) / _p90(turn.base.round_seconds)
+                found.setdefault(turn.label + TAIL, []).append(math.log(ratio))
+    return found
+
+
 def suite(found: Samples, without: Sequence[str] = ()) -> list[float]:
     """The mean difference of each pair over all cases but those named; nothing for fewer than two cases."""
-    columns = [list(values) for label, values in found.items() if label not in (*without, SUITE)]
+    columns = [
+        list(values)
+        for label, values in found.items()
+        if label not in (*without, SUITE) and not label.endswith(TAIL)
+    ]
     if len(columns) < 2 or len({len(values) for values in columns}) > 1:
         return []
     return [math.fsum(values) / len(values) for values in zip(*columns, strict=True)]
@@ -142,6 +162,9 @@ def screen(found: Samples, rules: Rules) -> Screening:
 def _screen(values: Sequence[float], label: str, rules: Rules) -> Literal["suspect", "unresolved", "settled"]:
     """A slow-down is suspected early, a speed-up only where it would pass for one: it fails nobody."""
     centre = hodges_lehmann(values)
+    if label.endswith(TAIL):
+        beyond = centre > _log_margin(label, rules) and signed_rank_p(values) <= rules.suspect_p
+        return "suspect" if beyond else "settled"
     slower = centre > math.log1p(rules.suspect_change) and signed_rank_p(values) <= rules.suspect_p
     faster = centre < -math.log1p(rules.margin_of(label)) and _p_below(values) <= rules.suspect_p
     if slower or faster:
@@ -163,7 +186,8 @@ def decide(first: Samples, second: Samples, suspects: Sequence[str], rules: Rule
     found = []
     for label, values in every.items():
         if label not in suspects:
-            found.append(_unsuspected(label, values, rules))
+            if not label.endswith(TAIL):  # of a tail only what is wrong with it is told
+                found.append(_unsuspected(label, values, rules))
         elif label not in ready:
             found.append(_unconfirmed(label, values, len(second.get(label, ())), rules))
         else:
@@ -261,6 +285,11 @@ def _log_margin(label: str, rules: Rules) -> float:
 def _adjusted(ps: Mapping[str, float]) -> dict[str, float]:
     """Holm's adjusted p by label."""
     return dict(zip(ps, holm(tuple(ps.values())), strict=True)) if ps else {}
+
+
+def _p90(seconds: Sequence[float]) -> float:
+    """The ceil(0.9 n)-th smallest."""
+    return sorted(seconds)[math.ceil(0.9 * len(seconds)) - 1]
 
 
 def _percent(fraction: float) -> str:

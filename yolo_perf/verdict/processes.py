@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from yolo_perf.backends.artefacts import cache_folder
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.verdict import worker
 from yolo_perf.verdict.sides import Side
@@ -158,6 +159,29 @@ def processes(*sides: Side, time_limit_s: float) -> Iterator[tuple[Process, ...]
     finally:
         for process in started:
             process.end()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within, no other comparison of this user runs on this machine. Raises YoloPerfError where one does.
+
+    Two at once would be each other's noise. Where the system has no such locks nothing is checked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = cache_folder() / "timing.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise YoloPerfError(
+            "Another comparison is timing on this machine: two at once would disturb each other. Wait for it."
+        ) from error
 
 
 @contextlib.contextmanager

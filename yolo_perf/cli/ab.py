@@ -1,0 +1,197 @@
+"""`yolo-perf ab`."""
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, threads_option
+from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable
+from yolo_perf.errors import YoloPerfError
+
+if TYPE_CHECKING:
+    from yolo_perf.verdict.arena import Arena, Setup
+    from yolo_perf.verdict.gate import Rules
+    from yolo_perf.verdict.paired import Progress
+    from yolo_perf.verdict.result import Result
+
+FAILED_EXIT, UNDECIDED_EXIT, HOST_EXIT = 1, 3, 4
+
+
+def _count(what: str) -> Callable[..., int | None]:
+    return lambda _context, _parameter, value: value and parse.parse_count(value, what)
+
+
+def _seconds(what: str) -> Callable[..., float | None]:
+    return lambda _context, _parameter, value: value and parse.parse_positive(value, what)
+
+
+@click.command()
+@click.option("--base", multiple=True, metavar="SIDE", help="What to compare with; repeat to combine.")
+@click.option(
+    "--head", multiple=True, metavar="SIDE", help="What is judged [this installation]; repeat to combine."
+)
+@click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes.")
+@optimizations_option
+@click.option(
+    "--batch", default=str(parse.BATCH), show_default=True, callback=_count("The batch"), help="Of `batched`."
+)
+@click.option(
+    "--pairs",
+    default=None,
+    callback=_count("The number of pairs"),
+    help="Process pairs of the screen [6]; twice as many, 16 at least, decide on what it suspects.",
+)
+@click.option(
+    "--budget",
+    default=None,
+    callback=_seconds("The time budget in seconds"),
+    help="Seconds after which no more pair is begun; what is not decided by then is inconclusive [none].",
+)
+@click.option(
+    "--time-limit",
+    default="300",
+    show_default=True,
+    callback=_seconds("The time limit in seconds"),
+    help="Seconds in which a side must answer each order.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 where anything is inconclusive or incomparable.")
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all of it there."
+)
+@data_option
+@image_size_option
+@threads_option
+def ab(
+    *,
+    base: tuple[str, ...],
+    head: tuple[str, ...],
+    pairs: int | None,
+    budget: float | None,
+    time_limit: float,
+    strict: bool,
+    json_path: Path | None,
+    **options: Any,
+) -> None:
+    """Decide whether HEAD is slower than BASE, by pairs of processes on this machine.
+
+    \b
+    A SIDE is one or more of
+      ref:GITREF             a commit's tree, as in ref:main
+      path:FOLDER            another tree
+      python:INTERPRETER     another interpreter or virtual environment
+      env:NAME=VALUE,...     environment variables
+      threads:N              threads of every engine
+      inject:KIND=AMOUNT     a known slow-down (spin, convolution, intermittent), as in inject:spin=3%@n-onnx
+
+    Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
+    1 regressed or missing, 2 usage, 3 not decided (--strict), 4 the host was not fair, 130 interrupted.
+    """
+    from yolo_perf.verdict.gate import Rules
+    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.sides import parse_side
+
+    if not base and not head:
+        raise click.UsageError("Name a side: yolo-perf ab --base ref:main")
+    if json_path is not None:
+        check_writable(json_path)
+    rules = Rules()
+    if pairs:
+        rules = replace(rules, screen_pairs=pairs, decide_pairs=max(2 * pairs, rules.decide_pairs))
+    setup = _setup(**options)
+    sides = [parse_side(words, Path.cwd()) for words in (base, head)]
+    with ended_by_signals(), alone():
+        from yolo_perf.verdict.arena import Arena
+
+        arena = Arena(sides[0], sides[1], setup, time_limit_s=time_limit, rng=random.Random())  # noqa: S311
+        _run(arena, rules, budget=budget, strict=strict, json_path=json_path)
+
+
+def _setup(
+    *, sizes: str, optimizations: str, batch: int, data: Path | None, image_size: int, threads: int | None
+) -> "Setup":
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.pipeline.images import open_dataset
+    from yolo_perf.verdict.arena import Setup
+
+    len(open_dataset(data))  # better to hear of a folder without pictures from here than from a side
+    return Setup(
+        sizes=parse.parse_sizes(sizes),
+        optimizations=parse.parse_names(optimizations),
+        data=data,
+        image_size=image_size,
+        batch=batch,
+        threads=threads or identify(with_torch=False).usable_cores,
+    )
+
+
+def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:
+    from yolo_perf.report import paired as report
+    from yolo_perf.verdict.paired import compare_sides
+    from yolo_perf.verdict.result import Result
+
+    started = time.monotonic()
+    survey = arena.survey()
+    if not survey.subjects and not survey.absent:
+        raise YoloPerfError("Nothing to measure: neither side can run any of these cases here.")
+    rules.check(len(survey.subjects))
+    progress = _Progress()
+    outcome = compare_sides(
+        arena.measure,
+        [subject.label for subject in survey.subjects],
+        rules,
+        tell=progress,
+        in_time=lambda: budget is None or time.monotonic() - started < budget,
+    )
+    progress.clear()
+    result = Result(
+        sides=arena.sides,
+        setup=arena.setup,
+        survey=survey,
+        rules=rules,
+        outcome=outcome,
+        seconds=time.monotonic() - started,
+    )
+    Output(form="table", path=None).show(lambda **style: report.paired(result, **style), None)
+    if json_path is not None:
+        Output(form="json", path=json_path).show(lambda **_: "", report.document(result))
+    sys.exit(exit_code(result, strict=strict))
+
+
+def exit_code(result: "Result", *, strict: bool) -> int:
+    """The exit status of a result: what fails comes before what is not known."""
+    outcome = result.outcome
+    verdicts = {decision.verdict for decision in result.decisions}
+    if outcome.invalid_controls:
+        return HOST_EXIT
+    if verdicts & {"regressed", "missing"}:
+        return FAILED_EXIT
+    if outcome.interrupted:
+        return INTERRUPTED_EXIT
+    if not outcome.first or (strict and verdicts & {"inconclusive", "incomparable"}):
+        return FAILED_EXIT if not outcome.first else UNDECIDED_EXIT
+    return 0
+
+
+class _Progress:
+    """The running estimates on stderr, after each pair: nothing is printed while rounds are timed."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, progress: "Progress") -> None:
+        """One line, which replaces the last one on a terminal."""
+        found = ", ".join(f"{label} {100 * (ratio - 1):+.1f} %" for label, ratio in progress.ratios.items())
+        text = f"{progress.stage} {progress.pair}/{progress.pairs}: {found}"
+        click.echo(f"\r\033[K{text[:200]}" if self._live else text, err=True, nl=not self._live)
+
+    def clear(self) -> None:
+        """Take the last line away."""
+        if self._live:
+            click.echo("\r\033[K", err=True, nl=False)

@@ -1,0 +1,174 @@
+"""The table of a paired comparison."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from yolo_perf import units
+from yolo_perf.records import HostUse, Interval
+from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
+from yolo_perf.verdict.gate import SUITE, Decision, samples
+from yolo_perf.verdict.result import Result
+from yolo_perf.verdict.sides import Side
+from yolo_perf.verdict.stats import hodges_lehmann
+
+SCHEMA = 1
+
+
+def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
+    """Who was compared, a row for each case, why, and how the host behaved."""
+    table = columns("case", ("base ms", "head ms", "change %", "interval %", "sees %"), "verdict")
+    batches = {subject.label: subject.batch for subject in result.survey.subjects}
+    for decision in result.decisions:
+        table.add_row(
+            printable(decision.label),
+            *_times(decision, batches.get(decision.label, 1)),
+            *_change(decision.ratio),
+            _percent(decision.detectable),
+            Text(decision.verdict.upper(), style=STYLES[decision.verdict]),
+        )
+    reasons = [f"{each.label}: {each.reason}{_pairs(each)}." for each in result.decisions]
+    lines = [*_sides(result), "", render(table, width=width, color=color), ""]
+    lines += [wrapped(line, width, "  ") for line in (*reasons, *_legend(result), *_host(result))]
+    return "\n".join([*lines, *_end(result, color)])
+
+
+def document(result: Result) -> dict[str, Any]:
+    """All of it in SI units, the raw rounds of every pair included. What has no bound is null."""
+    outcome = result.outcome
+    return {
+        "yolo_perf_ab": {
+            "schema": SCHEMA,
+            "base": _plain_side(result.sides[0]),
+            "head": _plain_side(result.sides[1]),
+            "libraries": list(result.survey.libraries),
+            "rules": msgspec.to_builtins(result.rules),
+            "decisions": [_plain_decision(each) for each in result.decisions],
+            "suspects": list(outcome.screening.suspects),
+            "invalid_controls": list(outcome.invalid_controls),
+            "complete": outcome.complete,
+            "dropped_turns": outcome.dropped,
+            "seconds": result.seconds,
+            "screen": [msgspec.to_builtins(pair) for pair in outcome.first],
+            "decide": [msgspec.to_builtins(pair) for pair in outcome.second],
+        }
+    }
+
+
+def _times(decision: Decision, batch: int) -> tuple[str, str]:
+    sides = (decision.base_s, decision.head_s)
+    base, head = ("-" if seconds is None else units.milliseconds(seconds / batch) for seconds in sides)
+    return base, head
+
+
+def _change(ratio: Interval | None) -> tuple[str, str]:
+    if ratio is None:
+        return "-", "-"
+    low, high = (_signed(bound) if 0 < bound < math.inf else "?" for bound in (ratio.low, ratio.high))
+    return _signed(ratio.point), f"{low} .. {high}"
+
+
+def _signed(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"+{100 * fraction:.1f}"
+
+
+def _pairs(decision: Decision) -> str:
+    return f" ({decision.pairs} {'fresh ' if decision.confirmed else ''}pairs)" if decision.pairs else ""
+
+
+def _sides(result: Result) -> list[str]:
+    lines = []
+    for name, side in zip(("base", "head"), result.sides, strict=True):
+        commit = f" ({side.commit[:10]})" if side.commit else ""
+        lines.append(printable(f"{name}  {side.name}{commit}"))
+    base, head = result.survey.libraries
+    differing = [
+        f"{name} {base.get(name, 'none')} -> {head.get(name, 'none')}"
+        for name in {**base, **head}
+        if base.get(name) != head.get(name)
+    ]
+    return [*lines, *([f"      {', '.join(differing)}"] if differing else [])]
+
+
+def _legend(result: Result) -> list[str]:
+    confidence = f"{result.rules.confidence:.0%}"
+    lines = [
+        f"Times are of an image: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
+        "Sees: the smallest slow-down that these pairs could have shown."
+    ]
+    if any(decision.label == SUITE for decision in result.decisions):
+        lines.append(f"{SUITE}: the mean change of the cases that nothing suspects.")
+    return lines
+
+
+def _host(result: Result) -> list[str]:
+    """What the host did meanwhile, and what the controls showed."""
+    outcome = result.outcome
+    pairs = (*outcome.first, *outcome.second)
+    controls = samples(outcome.first, controls=True)
+    lines = []
+    if controls:
+        shown = (f"{label} {_signed(math.exp(hodges_lehmann(d)))} %" for label, d in controls.items())
+        lines.append(f"Controls, the same code on both sides: {', '.join(shown)}.")
+    turns = [side for pair in pairs for turn in pair.turns for side in (turn.base, turn.head)]
+    uses = [each.host for each in turns]
+    seconds = math.fsum(second for each in turns for second in each.round_seconds)
+    if uses and seconds:
+        lines.append(
+            f"Host, of {seconds:.0f} s timed: {_total(uses, 'steal_s', 's stolen')}, "
+            f"{_total(uses, 'run_delay_s', 's waited for a CPU')}, "
+            f"{_total(uses, 'involuntary_switches', 'involuntary switches')}."
+        )
+    if outcome.dropped:
+        lines.append(f"Dropped for time stolen by the host: {outcome.dropped} turns.")
+    return lines
+
+
+def _total(uses: Sequence[HostUse], name: str, words: str) -> str:
+    values = [getattr(use, name) for use in uses if getattr(use, name) is not None]
+    if not values:
+        return f"unknown {words}"
+    total = math.fsum(values)
+    return f"{total:.1f} {words}" if isinstance(values[0], float) else f"{total:.0f} {words}"
+
+
+def _end(result: Result, color: bool) -> list[str]:
+    """The last line: what it comes to."""
+    outcome = result.outcome
+    verdicts = [decision.verdict for decision in result.decisions if decision.label != SUITE or decision.fails]
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in STYLES if verdict in verdicts)
+    lines = [f"{counted} in {result.seconds / 60:.1f} min"]
+    if outcome.invalid_controls:
+        lines.append(
+            f"HOST INVALID: {', '.join(outcome.invalid_controls)} differ between the sides, twice, though they are "
+            "the same code. Nothing is decided. Try again when the machine is quieter."
+        )
+    elif not outcome.complete:
+        why = "interrupted" if outcome.interrupted else "the time budget ran out"
+        lines.append(f"PARTIAL: {why}.")
+    style = "bold yellow"
+    return [lines[0], *(render(Text(line, style=style), width=200, color=color) for line in lines[1:])]
+
+
+def _plain_side(side: Side) -> dict[str, Any]:
+    return {
+        "name": side.name,
+        "commit": side.commit,
+        "environment": dict(side.environment),
+        "threads": side.threads,
+        "inject": [{"kind": each.kind, "amount": each.amount, "case": each.case} for each in side.inject],
+    }
+
+
+def _plain_decision(decision: Decision) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(decision)
+    if decision.ratio is not None and not math.isfinite(decision.ratio.high):
+        plain["ratio"]["high"] = None
+    return plain
