@@ -6,7 +6,7 @@ import sys
 import click
 
 from yolo_perf import __version__
-from yolo_perf.cli import compare, layers, machine, memory, models, pictures, profile, stages
+from yolo_perf.cli import ab, baseline, compare, layers, machine, memory, models, pictures, profile, stages
 from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -30,6 +30,8 @@ COMMANDS = (
     stages.stages,
     memory.memory,
     compare.compare,
+    ab.ab,
+    baseline.baseline,
     pictures.detect,
 )
 for command in COMMANDS:

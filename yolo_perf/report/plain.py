@@ -1,13 +1,16 @@
 """Records as flat rows of plain values in SI units: what JSON and CSV hold."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
+from yolo_perf.analysis.figures import figures
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
-from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, StageRun, Work
+from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work
+from yolo_perf.verdict.baselines import Shelf, Spread
 from yolo_perf.verdict.compare import Column
 
 Row = dict[str, object]
@@ -135,6 +138,58 @@ def machine_rows(columns: Sequence[Column]) -> list[Row]:
         }
         for each in columns
         for (size, optimization), cell in each.cells.items()
+    ]
+
+
+def shelf_rows(shelves: Sequence[Shelf], here: str) -> list[Row]:
+    """One row a machine of a folder of baselines, and one a published machine; `here` is this one's name."""
+    rows: list[Row] = []
+    for shelf in shelves:
+        newest = shelf.runs[-1][1] if shelf.runs else None
+        cases = shelf.reference.results if shelf.reference else newest.measurements if newest else ()
+        rows.append(
+            {
+                "name": shelf.name,
+                "this_machine": shelf.name == here,
+                "published": shelf.reference is not None,
+                "sessions": len(shelf.runs),
+                "newest": newest and newest.created,
+                "commit": newest and newest.commit.id,
+                "dirty": newest and newest.commit.dirty,
+                "cases": len(cases),
+                "damaged": shelf.damaged,
+            }
+        )
+    return rows
+
+
+def saved_document(path: Path, run: Run, spreads: Sequence[Spread]) -> Row:
+    """A saved run: where, when, on what, its roofs, and its cases with their figures."""
+    return {
+        "path": str(path),
+        "created": run.created,
+        "complete": run.complete,
+        "machine": msgspec.to_builtins(run.machine),
+        "peaks": {**msgspec.to_builtins(run.peaks), "ridge_point": run.peaks.ridge_point()},
+        "commit": msgspec.to_builtins(run.commit),
+        "data": run.data,
+        "configuration": run.configuration,
+        "cases": saved_rows(run, spreads),
+    }
+
+
+def saved_rows(run: Run, spreads: Sequence[Spread]) -> list[Row]:
+    """One row a case, with its relative spread between the saved sessions of its machine."""
+    return [
+        {
+            "size": measurement.case.size,
+            "optimization": measurement.case.backend,
+            **figures(measurement, run.peaks),
+            "rounds": len(measurement.round_seconds),
+            "sessions": spread.sessions,
+            "spread": spread.deviation,
+        }
+        for measurement, spread in zip(run.measurements, spreads, strict=True)
     ]
 
 

@@ -6,19 +6,22 @@ Files are hostile until parsed: the block is decoded into typed records or refus
 """
 
 import json
+import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from typing import Annotated, Any
 
 import msgspec
 
+from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import SCHEMA, Machine, Reference, Run
+from yolo_perf.records import SCHEMA, Machine, Measurement, Reference, Run
 
 BLOCK = "yolo_perf"
 REFERENCES = "reference"
@@ -47,25 +50,205 @@ class _ReferenceFile:
     yolo_perf_reference: Reference
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """What one machine's folder holds, or the file of one published machine."""
+
+    name: str
+    runs: tuple[tuple[Path, Run], ...] = ()  # oldest first
+    reference: Reference | None = None
+    damaged: tuple[str, ...] = ()  # what is wrong with each file that cannot be read, or is no baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far a case's sessions lie apart."""
+
+    sessions: int  # that measured this case, under the same settings and weights
+    deviation: float | None  # relative; None below two sessions
+
+
 def read_run(path: Path) -> Run:
     """The run that a file holds. Raises BaselineError naming the file and what is wrong with it."""
-    saved = read_saved(path)
-    if isinstance(saved, Reference):
-        raise BaselineError(
-            f"{path} holds published figures of another machine, without raw rounds: it is no baseline. "
-            f"To see them beside this machine: yolo-perf compare {path}"
-        )
-    return saved
+    return _as_run(path, read_saved(path))
 
 
 def read_saved(path: Path) -> Run | Reference:
     """The run or the reference that a file holds. Raises BaselineError as `read_run` does."""
+    return _parsed(path, _content(path))
+
+
+def require_baseline(path: Path, run: Run) -> None:
+    """Raise BaselineError where a run is none to compare with, though its file is sound."""
+    if not run.complete:
+        kind = "was interrupted"
+    elif run.configuration.get("slow_down"):
+        kind = "was slowed down on purpose"
+    elif not run.measurements:
+        kind = "measured no inference"
+    else:
+        return
+    raise BaselineError(f"{path} holds a session that {kind}: it is no baseline.")
+
+
+def block(run: Run) -> dict[str, Any]:
+    """The run as plain values, for pytest-benchmark's JSON."""
+    plain: dict[str, Any] = msgspec.to_builtins(run)
+    return plain
+
+
+def find_baseline(folder: Path, machine: Machine, number: str = "") -> Path | None:
+    """This machine's newest baseline, of those whose name starts as given; None where there is none."""
+    found = [path for path in _paths(folder / slug(machine)) if path.name.startswith(number)]
+    return found[-1] if found else None
+
+
+def locate_saved(name: str, folder: Path) -> Path:
+    """The file of a path, of a reference's name ("ryzen-7-6800hs"), or of a machine folder's newest baseline.
+
+    Raises BaselineError naming what there is.
+    """
+    try:
+        if Path(name).is_file():
+            return Path(name)
+    except OSError as error:  # a name that no file system takes
+        raise BaselineError(f"No saved run {name[:40]!r}...: {error.strerror}.") from error
+    reference = folder / REFERENCES / f"{name}.json"
+    if reference.is_file():
+        return reference
+    if own := _paths(folder / name):
+        return own[-1]
+    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
+    known = ", ".join((*references, *machines_in(folder))) or "none"
+    raise BaselineError(f"No saved run {name!r}. Give a file, or one of those in {folder}: {known}.")
+
+
+def machines_in(folder: Path) -> tuple[str, ...]:
+    """Names of the machine folders that hold a baseline."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in folder.iterdir() if p.name != REFERENCES and any(_numbered(p))))
+
+
+def inventory(folder: Path) -> tuple[Shelf, ...]:
+    """Every machine of a folder of baselines, then every published one. A damaged file is named, not raised."""
+    machines = (_shelf(name, _paths(folder / name)) for name in machines_in(folder))
+    return (*machines, *map(_published, sorted((folder / REFERENCES).glob("*.json"))))
+
+
+def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tuple[tuple[Path, Run], ...]:
+    """This machine's newest baselines, oldest first; all of them without `most`.
+
+    Raises BaselineError naming one that is damaged or no baseline.
+    """
+    paths = _paths(folder / slug(machine))[-most if most else None :]
+    found = tuple((path, read_run(path)) for path in paths)
+    for path, run in found:
+        require_baseline(path, run)
+    return found
+
+
+def spread(runs: Sequence[Run], measurement: Measurement) -> Spread:
+    """Standard deviation of ln(low quantile) of a measurement's case over sessions: relative, of n - 1.
+
+    The rounds of a session are one observation of it (Kalibera & Jones 2013), so they are never pooled. A case
+    is the same under the same settings with the same weights.
+    """
+    logs = []
+    for run in runs:
+        akin = (m for m in run.measurements if m.case == measurement.case)
+        same = next((m for m in akin if m.weights.digest == measurement.weights.digest), None)
+        if same is not None:
+            logs.append(math.log(low_quantile(same.round_seconds)))
+    return Spread(sessions=len(logs), deviation=stdev(logs) if len(logs) > 1 else None)
+
+
+def lost_by(folder: Path, run: Run) -> tuple[str, ...]:
+    """Labels of the cases that the gate would no longer see if a run became its machine's baseline.
+
+    Raises BaselineError where the newest baseline cannot be read.
+    """
+    newest = find_baseline(folder, run.machine)
+    if newest is None:
+        return ()
+    before = {measurement.case.label for measurement in read_run(newest).measurements}
+    return tuple(sorted(before - {measurement.case.label for measurement in run.measurements}))
+
+
+def promote(path: Path, folder: Path, *, shrink: bool = False) -> Path:
+    """Copy a saved run's file, byte for byte, as the next baseline of the machine that it names; its new path.
+
+    Raises BaselineError for what is no baseline or is one already, and for a run that has fewer cases than the
+    newest one, unless it may `shrink`.
+    """
+    content = _content(path)  # once: what is checked is what is copied
+    run = _as_run(path, _parsed(path, content))
+    require_baseline(path, run)
+    target = folder / slug(run.machine)
+    twin = next((kept for kept, other in _shelf(target.name, _paths(target)).runs if other == run), None)
+    if twin is not None:
+        raise BaselineError(f"{path} is a baseline already: {twin} holds the same session.")
+    lost = () if shrink else lost_by(folder, run)
+    if lost:
+        raise BaselineError(
+            f"{path} lacks {', '.join(lost)}, which {find_baseline(folder, run.machine)} has: the gate would no "
+            "longer see them. Promote a run that has these too, or give --shrink."
+        )
+    return _place(content, target)
+
+
+def outdated(folder: Path, *, keep: int, machine: str | None = None) -> tuple[Path, ...]:
+    """Every machine's, or one machine's, sound baselines but the newest `keep` (from 1); never a reference.
+
+    A file that cannot be used is none of the `keep`, and stays: a newer yolo-perf may have written it.
+    Raises BaselineError for a machine that has no baseline.
+    """
+    names = machines_in(folder)
+    if machine is not None and machine not in names:
+        raise BaselineError(
+            f"No baselines of {machine!r} in {folder}. Machines there: {', '.join(names) or 'none'}."
+        )
+    shelves = (_shelf(name, _paths(folder / name)) for name in names if machine in (None, name))
+    return tuple(path for shelf in shelves for path, _ in shelf.runs[:-keep])
+
+
+def remove(path: Path) -> None:
+    """Delete a baseline. Raises BaselineError where that cannot be done."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BaselineError(f"Cannot delete {path}: {error.strerror or error}.") from error
+
+
+def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine) -> Path:
+    """Write a run's document as this machine's next baseline, whole or not at all; its path.
+
+    Two sessions that save at once get two numbers. Raises BaselineError where the folder cannot be written.
+    """
+    return _place(_encoded(document), folder / slug(machine))
+
+
+def write_document(document: Mapping[str, Any], path: Path) -> None:
+    """Write a run's document to a path in one step, replacing what is there. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(_encoded(document), path.parent)
+    try:
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _parsed(path: Path, content: bytes) -> Run | Reference:
+    """The record in a file's content; BaselineError names the path that it came from."""
     try:
         heads = msgspec.json.decode(content, type=_Head)
         head = heads.yolo_perf or heads.yolo_perf_reference
@@ -86,63 +269,66 @@ def read_saved(path: Path) -> Run | Reference:
         raise BaselineError(
             f"{path} is damaged or not a saved run: {error}. Remove it, or restore it from git."
         ) from error
-    unknown = {"fp32", *(m.case.dtype for m in run.measurements)} - set(run.peaks.flops_per_s)
-    if unknown:
-        raise BaselineError(
-            f"{path} has no peak of {', '.join(sorted(unknown))}: it is damaged, or not a saved run."
-        )
+    if flaw := _flaw(run):
+        raise BaselineError(f"{path} has {flaw}: it is damaged, or not a saved run.")
     return run
 
 
-def block(run: Run) -> dict[str, Any]:
-    """The run as plain values, for pytest-benchmark's JSON."""
-    plain: dict[str, Any] = msgspec.to_builtins(run)
-    return plain
+def _flaw(run: Run) -> str:
+    """What the types allow and no session has: figures that would be divided by; "" where there is nothing."""
+    unknown = {"fp32", *(m.case.dtype for m in run.measurements)} - set(run.peaks.flops_per_s)
+    if unknown:
+        return f"no peak of {', '.join(sorted(unknown))}"
+    if min(*run.peaks.flops_per_s.values(), run.peaks.bytes_per_s) < 1:
+        return "a roof below one a second"
+    idle = [m.case.label for m in run.measurements if not (m.work.flops and m.work.compulsory_bytes)]
+    return f"no work in {', '.join(idle)}" if idle else ""
 
 
-def find_baseline(folder: Path, machine: Machine, number: str = "") -> Path | None:
-    """This machine's newest baseline, of those whose name starts as given; None where there is none."""
-    found = [path for _, path in _numbered(folder / slug(machine)) if path.name.startswith(number)]
-    return found[-1] if found else None
+def _as_run(path: Path, saved: Run | Reference) -> Run:
+    if isinstance(saved, Reference):
+        raise BaselineError(
+            f"{path} holds published figures of another machine, without raw rounds: it is no baseline. "
+            f"To see them beside this machine: yolo-perf compare {path}"
+        )
+    return saved
 
 
-def locate_saved(name: str, folder: Path) -> Path:
-    """The file of a path, of a reference's name ("ryzen-7-6800hs"), or of a machine folder's newest baseline.
+def _shelf(name: str, paths: Sequence[Path]) -> Shelf:
+    """A machine's baselines; a file that is none is named."""
+    runs: list[tuple[Path, Run]] = []
+    damaged: list[str] = []
+    for path in paths:
+        try:
+            run = read_run(path)
+            require_baseline(path, run)
+        except BaselineError as error:
+            damaged.append(str(error))
+        else:
+            runs.append((path, run))
+    return Shelf(name=name, runs=tuple(runs), damaged=tuple(damaged))
 
-    Raises BaselineError naming what there is.
-    """
+
+def _published(path: Path) -> Shelf:
+    """A file of the folder of references, which may hold a whole run as well."""
     try:
-        if Path(name).is_file():
-            return Path(name)
-    except OSError as error:  # a name that no file system takes
-        raise BaselineError(f"No saved run {name[:40]!r}...: {error.strerror}.") from error
-    reference = folder / REFERENCES / f"{name}.json"
-    if reference.is_file():
-        return reference
-    newest = [path for _, path in _numbered(folder / name)]
-    if newest:
-        return newest[-1]
-    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
-    known = ", ".join((*references, *machines_in(folder))) or "none"
-    raise BaselineError(f"No saved run {name!r}. Give a file, or one of those in {folder}: {known}.")
+        saved = read_saved(path)
+    except BaselineError as error:
+        return Shelf(name=path.stem, damaged=(str(error),))
+    if isinstance(saved, Run):
+        return Shelf(name=path.stem, runs=((path, saved),))
+    return Shelf(name=path.stem, reference=saved)
 
 
-def machines_in(folder: Path) -> tuple[str, ...]:
-    """Names of the machine folders that hold a baseline."""
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and any(_numbered(p))))
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1, default=str, allow_nan=False) + "\n").encode()
 
 
-def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine) -> Path:
-    """Write a run's document as this machine's next baseline, whole or not at all; its path.
-
-    Two sessions that save at once get two numbers. Raises BaselineError where the folder cannot be written.
-    """
-    target = folder / slug(machine)
+def _place(content: bytes, target: Path) -> Path:
+    """Write a machine's next baseline, whole or not at all; its path."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        scratch = _scratch(document, target)
+        scratch = _scratch(content, target)
         try:
             return _claim(scratch, target)
         finally:
@@ -153,23 +339,12 @@ def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine) -
         ) from error
 
 
-def write_document(document: Mapping[str, Any], path: Path) -> None:
-    """Write a run's document to a path in one step, replacing what is there. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = _scratch(document, path.parent)
-    try:
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _scratch(document: Mapping[str, Any], folder: Path) -> Path:
-    """The document in a temporary file of the same file system, flushed to disk."""
-    content = json.dumps(document, indent=1, default=str, allow_nan=False)
+def _scratch(content: bytes, folder: Path) -> Path:
+    """The content in a temporary file of the same file system, flushed to disk."""
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content + "\n")
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).chmod(0o644)
@@ -198,8 +373,13 @@ def _claim(scratch: Path, target: Path) -> Path:
         return path
 
 
-def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+def _paths(folder: Path) -> tuple[Path, ...]:
     """The baselines of one machine's folder, oldest first."""
+    return tuple(path for _, path in _numbered(folder))
+
+
+def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The baselines of one machine's folder with their numbers, oldest first."""
     if not folder.is_dir():
         return
     matches = ((_NUMBER.fullmatch(path.name), path) for path in folder.iterdir())

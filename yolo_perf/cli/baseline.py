@@ -1,0 +1,141 @@
+"""`yolo-perf baseline`: what is saved, one saved run, and which runs are kept."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.cli.output import Output, output_options
+from yolo_perf.errors import BaselineError
+
+DAMAGED_EXIT = 1
+KEEP = 5
+
+baselines_option = click.option(
+    "--baselines",
+    type=click.Path(path_type=Path),
+    default=Path("baselines"),
+    show_default=True,
+    help="Folder of saved baselines.",
+)
+
+
+@click.group()
+def baseline() -> None:
+    """See, add and thin out the saved runs that later ones are compared with."""
+
+
+@baseline.command("list")
+@baselines_option
+@output_options()
+def list_(baselines: Path, output: Output) -> None:
+    """List every machine's baselines, and the published machines.
+
+    The exit code is 1 where a file cannot be used.
+    """
+    from yolo_perf.machine.identity import identify, slug
+    from yolo_perf.report import plain
+    from yolo_perf.report.baselines import listing
+    from yolo_perf.verdict.baselines import inventory
+
+    shelves = inventory(baselines)
+    here = slug(identify(with_torch=False))
+    rows = plain.shelf_rows(shelves, here)
+    output.show(lambda **style: listing(shelves, here, **style), rows, rows)
+    if any(shelf.damaged for shelf in shelves):
+        sys.exit(DAMAGED_EXIT)
+
+
+@baseline.command()
+@click.argument("name", required=False)
+@baselines_option
+@output_options()
+def show(name: str | None, baselines: Path, output: Output) -> None:
+    """Show one saved run, and how far sessions lie apart.
+
+    NAME is a file, or the name of a machine in the folder of baselines, whose newest it then is. Without it: the
+    newest of this machine.
+    """
+    from yolo_perf.report import plain
+    from yolo_perf.report.baselines import saved_run
+    from yolo_perf.verdict.baselines import locate_saved, read_run, sessions, spread
+
+    path = _newest_here(baselines) if name is None else locate_saved(name, baselines)
+    run = read_run(path)
+    unusable = ""
+    try:
+        others = [each for _, each in sessions(baselines, run.machine)]
+    except BaselineError as error:
+        others, unusable = [], str(error)
+    spreads = [spread(others, measurement) for measurement in run.measurements]
+    output.show(
+        lambda **style: saved_run(path, run, spreads, **style),
+        plain.saved_document(path, run, spreads),
+        plain.saved_rows(run, spreads),
+    )
+    if unusable:
+        click.echo(f"Without the spread between sessions: {unusable}", err=True)
+        sys.exit(DAMAGED_EXIT)
+
+
+@baseline.command("promote")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--shrink", is_flag=True, help="Even where it has fewer cases than the newest baseline.")
+@baselines_option
+def promote_run(run: Path, shrink: bool, baselines: Path) -> None:
+    """Make a saved run its machine's newest baseline.
+
+    RUN is a file, which is copied: what pytest benchmarks/ leaves as last-run.json, or writes with
+    --benchmark-json. It may come from another machine.
+    """
+    from yolo_perf.machine.identity import describe
+    from yolo_perf.verdict.baselines import promote, read_run
+
+    path = promote(run, baselines, shrink=shrink)
+    click.echo(f"Saved as the newest baseline of {describe(read_run(path).machine)}: {path}")
+
+
+@baseline.command()
+@click.argument("machine", required=False)
+@click.option(
+    "--keep",
+    default=str(KEEP),
+    show_default=True,
+    callback=lambda _context, _parameter, value: parse.parse_count(value, "The number of sessions"),
+    help="Newest sessions of each machine that stay.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say which would be deleted.")
+@baselines_option
+def prune(machine: str | None, keep: int, dry_run: bool, baselines: Path) -> None:
+    """Delete all but the newest sessions.
+
+    Of every machine, or of MACHINE, a name that `baseline list` shows. Published machines and files that cannot
+    be read stay.
+    """
+    from yolo_perf.verdict.baselines import outdated, remove
+
+    paths = outdated(baselines, keep=keep, machine=machine)
+    for path in paths:
+        if not dry_run:
+            remove(path)
+        click.echo(f"{'Would delete' if dry_run else 'Deleted'} {path}")
+    if not paths:
+        click.echo(f"Nothing to delete: {machine or 'every machine'} has no more than {keep}.")
+
+
+def _newest_here(baselines: Path) -> Path:
+    """This machine's newest baseline."""
+    from yolo_perf.machine.identity import describe, identify
+    from yolo_perf.verdict.baselines import find_baseline, machines_in
+
+    machine = identify(with_torch=False)
+    path = find_baseline(baselines, machine)
+    if path is None:
+        others = ", ".join(machines_in(baselines))
+        raise BaselineError(
+            f"No baseline for this machine ({describe(machine)}) in {baselines}"
+            + (f"; there are some for {others}" if others else "")
+            + ". Record one: pytest benchmarks/ --perf-save"
+        )
+    return path
