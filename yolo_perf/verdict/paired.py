@@ -64,9 +64,13 @@ class _Course:
     second: list[Pair] = field(default_factory=list)
 
     def take(self, stage: Stage, into: list[Pair], labels: Sequence[str], pairs: int) -> None:
-        """Measure so many pairs more, as long as there is time and nobody interrupts."""
-        for done in range(1, pairs + 1):
-            if not self.complete:
+        """Measure so many pairs more, as long as there is time and nobody interrupts.
+
+        For a pair that was disturbed another one is measured, up to half as many again.
+        """
+        before = _fewest(into, labels)
+        for done in range(1, math.ceil(1.5 * pairs) + 1):
+            if not self.complete or _fewest(into, labels) - before >= pairs:
                 return
             if not self.in_time():
                 self.complete = False
@@ -81,10 +85,20 @@ class _Course:
             self.tell(Progress(stage=stage, pair=done, pairs=pairs, ratios=ratios))
 
     def _undisturbed(self, pair: Pair) -> Pair:
-        """The pair without the turns that the host disturbed beyond the limit; both sides go together."""
-        turns = tuple(turn for turn in pair.turns if not too_disturbed(turn))
+        """The pair without the cases that the host disturbed beyond the limit; both sides go together."""
+        turns = tuple(turn for turn in pair.turns if turn.control or not too_disturbed(turn))
         self.dropped += len(pair.turns) - len(turns)
         return replace(pair, turns=turns)
+
+
+def _fewest(pairs: Sequence[Pair], labels: Sequence[str]) -> int:
+    """Pairs of the case that has the fewest."""
+    counts = dict.fromkeys(labels, 0)
+    for pair in pairs:
+        for turn in pair.turns:
+            if turn.label in counts:
+                counts[turn.label] += 1
+    return min(counts.values(), default=0)
 
 
 def too_disturbed(turn: Turn) -> bool:
