@@ -1,10 +1,26 @@
 """Records for tests, small and by hand."""
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.backends.registry import Backend
-from yolo_perf.records import Case, Commit, Machine, Measurement, Parity, Peaks, Run, Weights, Work
+from yolo_perf.records import (
+    Case,
+    Commit,
+    HostUse,
+    Machine,
+    Measurement,
+    Pair,
+    Parity,
+    Peaks,
+    Run,
+    SideRounds,
+    Turn,
+    Weights,
+    Work,
+)
 
 NODEID = "benchmarks/test_inference.py::test_inference[{}]"
 
@@ -73,6 +89,41 @@ def run(*measurements: Measurement, **changes: Any) -> Run:
         "measurements": measurements,
     }
     return Run(**{**values, **changes})
+
+
+def turn(
+    label: str = "n-eager",
+    base: Sequence[float] = (0.01,) * 5,
+    head: Sequence[float] | None = None,
+    *,
+    control: bool = False,
+    steal_s: float | None = None,
+) -> Turn:
+    """Rounds of either side; the head's are the base's where none are given. `steal_s` is the head's."""
+    return Turn(
+        label=label,
+        base=SideRounds(round_seconds=tuple(base)),
+        head=SideRounds(
+            round_seconds=tuple(base if head is None else head),
+            host=HostUse()
+            if steal_s is None
+            else HostUse(steal_s=steal_s, run_delay_s=0.5, involuntary_switches=7),
+        ),
+        control=control,
+    )
+
+
+def pairs(differences: Mapping[str, Sequence[float]], *, seconds: float = 0.01) -> tuple[Pair, ...]:
+    """Pairs that differ by so much on the scale of logarithms; labels in brackets are controls."""
+    return tuple(
+        Pair(
+            turns=tuple(
+                turn(label, (seconds,) * 5, (seconds * math.exp(d),) * 5, control=label.startswith("("))
+                for label, d in zip(differences, row, strict=True)
+            )
+        )
+        for row in zip(*differences.values(), strict=True)
+    )
 
 
 def unchecked(bench: Bench, backend: Backend, case: Case) -> tuple[Any, Parity]:
