@@ -48,7 +48,8 @@ class Project:
         pytester.makepyfile(fake_clock=CLOCK)
         pytester.makeini("[pytest]\nperf_sizes = n\nperf_optimizations = eager batched\nperf_image_size = 64\n")
         pytester.syspathinsert()
-        monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", self._measure_peaks)
+        for place in ("analysis.bench", "machine.peaks"):
+            monkeypatch.setattr(f"yolo_perf.{place}.measure_peaks", self._measure_peaks)
         monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def _measure_peaks(self, *_: object) -> Peaks:
@@ -111,6 +112,7 @@ def test_compare_finds_what_was_saved_and_nothing_changed(project: Project) -> N
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*eager*+0.0 %", "Compared with baselines/*/0001_baseline.json: 2 unchanged."])
     assert len(project.baselines) == 1
+    assert read_run(project.baselines[0]).peaks_after == project.peaks
 
 
 def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> None:
@@ -121,8 +123,9 @@ def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> Non
         [
             "*eager*+200.0 %",
             "Compared with *: 2 regressed.",
-            "REGRESSED n-eager: latency +200.0 %, beyond the margin of +100.0 %",
-            "REGRESSED n-eager: utilization -66.7 %, beyond the margin of -50.0 %",
+            "A latency that grew by less than +118.5 % would not be seen (1 session, default noise).",
+            "REGRESSED n-eager: latency +200.0 %, beyond +118.5 % (1 session, default noise)",
+            "REGRESSED n-eager: utilization -66.7 %, beyond -54.2 % (1 session, default noise)",
             "Not saved as a baseline*",
         ]
     )
@@ -153,6 +156,16 @@ def test_margins_can_be_set(project: Project) -> None:
     project.run("--perf-save")
     options = ("--perf-latency-margin=250", "--perf-utilization-margin=250%")
     assert project.run("--benchmark-compare", *options, step=3.0).ret == pytest.ExitCode.OK
+
+
+def test_a_margin_of_a_case_that_nothing_measures_is_refused(project: Project) -> None:
+    project.run("--perf-save", "--perf-margins=n-batched=400")
+    result = project.run("--benchmark-compare", "--perf-margins=n-batched=400", step=3.0)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["Compared with *: 1 regressed, 1 unchanged."])
+    result = project.run("--benchmark-compare", "--perf-margins=n-warp=5")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --perf-margins names 'n-warp', which neither this session nor *"])
 
 
 def test_a_drill_slows_one_case_and_is_never_saved(project: Project) -> None:
@@ -221,10 +234,17 @@ def test_a_damaged_baseline_is_named_before_anything_is_measured(project: Projec
 def test_a_baseline_can_be_named(project: Project) -> None:
     project.run("--perf-save")
     project.run("--perf-save", step=9.0)
-    assert project.run("--benchmark-compare=0001").ret == pytest.ExitCode.OK
+    result = project.run("--benchmark-compare=0001")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["Compared with *0001_baseline.json: 2 unchanged.", "*(1 session, default noise)."]
+    )
     path = project.baselines[1].relative_to(project.pytester.path)
     result = project.run(f"--benchmark-compare={path}")
-    result.stdout.fnmatch_lines(["Compared with *0002_baseline.json: 2 improved."])
+    result.stdout.fnmatch_lines(["Compared with *0002_baseline.json: *", "*(2 sessions, default noise)."])
+    (project.pytester.path / "alone.json").write_bytes(path.read_bytes())
+    result = project.run("--benchmark-compare=alone.json")
+    result.stdout.fnmatch_lines(["Compared with alone.json: 2 improved.", "*(1 session, default noise)."])
     result = project.run("--benchmark-compare=a/b/c/none.json")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*No such saved run: a/b/c/none.json*"])
@@ -244,6 +264,10 @@ def test_a_baseline_can_be_named(project: Project) -> None:
         ("--perf-budget=0", "The time budget in seconds must be a positive number*"),
         ("--perf-budget=nan", "The time budget in seconds must be a positive number*"),
         ("--perf-latency-margin=-3", "The latency margin must be a positive number*"),
+        ("--perf-margins=n-eager", "A case's margin reads CASE=PERCENT or *; got 'n-eager'."),
+        ("--perf-margins=n-eager:speed=5", "A case's margin reads *; got 'n-eager:speed=5'."),
+        ("--perf-margins=n-eager=-1", "The margin of n-eager must be a positive number, got '-1'."),
+        ("--perf-margins=n-eager=1 n-eager=2", "n-eager has two margins."),
         ("--perf-slow-down=n-eager", "A slow-down reads CASE=FACTOR*"),
         ("--perf-slow-down=n-eager=0.5", "A slow-down's factor is at least 1*"),
         ("--perf-data=nowhere", "No such data folder: nowhere*"),

@@ -20,8 +20,9 @@ _SETTINGS = (
     ("data", "", "folder with pictures and weights (default: $YOLO_PERF_DATA, else drawn pictures)"),
     ("rounds", "", "timed rounds of each case (default: as many as the budget holds, 3 to 50)"),
     ("budget", str(parse.BUDGET_S), "seconds of timed rounds of each case"),
-    ("latency-margin", f"{parse.LATENCY_MARGIN * 100:.0f}", "latency may grow by this many per cent"),
+    ("latency-margin", f"{parse.LATENCY_MARGIN * 100:.0f}", "latency may grow by this many per cent, noise aside"),
     ("utilization-margin", f"{parse.UTILIZATION_MARGIN * 100:.0f}", "and utilisation shrink by as much"),
+    ("margins", "", "margins of single cases in per cent, as in n-onnx=5 or s-eager:utilization=20"),
     ("baselines", "baselines", "folder of saved baselines"),
 )
 
@@ -69,6 +70,7 @@ def read_settings(config: pytest.Config) -> Settings:
         utilization_margin=parse.parse_margin(
             setting_text(config, "utilization_margin"), "The utilisation margin"
         ),
+        margins=parse.parse_margins(setting_text(config, "margins")),
         slow_down=parse.parse_slow_down(config.option.perf_slow_down),
     )
 

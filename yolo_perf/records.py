@@ -4,7 +4,8 @@ They are plain dataclasses with annotations that `msgspec` checks when a file is
 either well formed or refused.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Annotated, Literal
 
@@ -433,6 +434,7 @@ class Run:
     created: str  # ISO 8601, UTC
     machine: Machine
     peaks: Peaks
+    peaks_after: Peaks | None = None  # measured again at the end of a session that saves or compares
     commit: Commit = field(default_factory=Commit)
     data: str = "synthetic"
     configuration: dict[str, str | int | float | None] = field(default_factory=dict)  # settings as they were used
@@ -441,6 +443,28 @@ class Run:
     stages: tuple[StageRun, ...] = ()
     throughput: tuple[Timed, ...] = ()
     memory: tuple[Memory, ...] = ()
+
+    @property
+    def host_peaks(self) -> Peaks:
+        """What the machine could do during the session: geometric means of the roofs before it and after it.
+
+        A roof that was not measured again stands as it was before.
+        """
+        before, after = self.peaks, self.peaks_after
+        if after is None:
+            return before
+        return replace(
+            before,
+            flops_per_s={
+                dtype: _geometric_mean(rate, after.flops_per_s.get(dtype, rate))
+                for dtype, rate in before.flops_per_s.items()
+            },
+            bytes_per_s=_geometric_mean(before.bytes_per_s, after.bytes_per_s),
+        )
+
+
+def _geometric_mean(one: float, other: float) -> float:
+    return math.sqrt(one) * math.sqrt(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,6 +478,9 @@ class Comparison:
     ratio: float | None = None
     nodeid: str = ""
     renamed_from: str = ""  # the baseline's node id where it differs
+    detectable: float | None = None  # the smallest slow-down that could have been seen, as a fraction
+    basis: str = ""  # what that rests on: "1 session, default noise"
+    suspected: bool = False  # the saved baseline alone would have called it regressed
 
     @property
     def fails(self) -> bool:

@@ -1,6 +1,7 @@
 """A pytest session that measures: its settings, its baseline, and how it ends."""
 
 import contextlib
+import logging
 import re
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -12,10 +13,14 @@ import pytest
 
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.options import read_settings, setting_text
+from yolo_perf.progress import progress
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Reference, Run, StageRun, Timed
+    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Peaks, Reference, Run, StageRun, Timed
+    from yolo_perf.verdict.sessions import SessionRules
+
+log = logging.getLogger(__name__)
 
 FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
@@ -47,6 +52,8 @@ class PerfSession:
         self._absence: dict[str, str] = {}
         self._complete = True
         self.baseline: tuple[Path, Run] | None = None
+        self._history: tuple[Run, ...] = ()  # the baseline's machine's sessions up to it, oldest first
+        self._peaks_after: Peaks | None = None
         self._baseline_error: YoloPerfError | None = None
         self._asked = config.getoption("benchmark_compare", None)
         if isinstance(self._asked, str) and (not self._asked or Path(self._asked).is_dir()):
@@ -106,7 +113,8 @@ class PerfSession:
         pytest-benchmark is told the choice, so that its own table shows the same file.
         """
         from yolo_perf.machine.identity import describe, identify
-        from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run
+        from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run, require_baseline
+        from yolo_perf.verdict.sessions import history_to
 
         asked = self._asked
         path = Path(asked) if isinstance(asked, str) else None
@@ -129,9 +137,8 @@ class PerfSession:
             return
         try:
             run = read_run(path)
-            if not run.complete or run.configuration.get("slow_down"):
-                kind = "was interrupted" if not run.complete else "was slowed down on purpose"
-                raise BaselineError(f"{path} holds a session that {kind}: it is no baseline.")
+            require_baseline(path, run)
+            self._history = history_to(path, run)
             self.baseline = (path, run)
             self.config.option.benchmark_compare = str(path)
         except BaselineError as error:
@@ -174,11 +181,22 @@ class PerfSession:
             raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
             raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
+        self._check_labels()
+        self._active = True
+
+    def _check_labels(self) -> None:
+        """Raise pytest.UsageError for a case that is named and that there is not."""
         labels = {f"{size}-{name}" for size in self.settings.sizes for name in self.optimizations}
         for label, _ in self.settings.slow_down:
             if label not in labels:
                 raise pytest.UsageError(f"--perf-slow-down names {label!r}, which is not measured here.")
-        self._active = True
+        if self.baseline:
+            labels |= {measurement.case.label for measurement in self.baseline[1].measurements}
+            for label, _, _ in self.settings.margins:
+                if label not in labels:
+                    raise pytest.UsageError(
+                        f"--perf-margins names {label!r}, which neither this session nor the baseline measures."
+                    )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember why a case was not measured."""
@@ -213,18 +231,37 @@ class PerfSession:
         # After Ctrl-C, -x or an internal error what was measured is kept, but decides nothing.
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         self._complete = ended and not (session.shouldfail or session.shouldstop)
+        if (
+            self._active
+            and self.measurements
+            and self._complete
+            and (self.baseline or self.config.option.perf_save)
+        ):
+            self._measure_peaks_again(session)
         if self._results:
             self._keep_last_run()
         if self._active:
             self._finish(session)
         return (yield)
 
+    def _measure_peaks_again(self, session: pytest.Session) -> None:
+        """What the machine can do now: a host that became slower meanwhile is not the code's fault."""
+        from yolo_perf.machine.peaks import measure_peaks
+
+        try:
+            with progress(self.config):
+                log.info("measuring the roofs again")
+                self._peaks_after = measure_peaks(self.bench.machine, self.bench.peaks.threads)
+        except KeyboardInterrupt:
+            self._complete = False
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+
     def _finish(self, session: pytest.Session) -> None:
         if not self.measurements:
             self._nothing_measured(session)
             return
         if self.baseline and self._complete:
-            self._decide(session, *self.baseline)
+            self._decide(session, self.baseline[0])
         if self.config.option.perf_save:
             self._save(session)
 
@@ -303,6 +340,7 @@ class PerfSession:
             created=self._created,
             machine=self.bench.machine,
             peaks=self.bench.peaks,
+            peaks_after=self._peaks_after,
             commit=self.commit,
             data=self.bench.dataset.name,
             configuration={**self.settings.plain(), "threads": self.bench.threads},
@@ -354,13 +392,26 @@ class PerfSession:
             kept = f"{self._results} cases were measured and kept in {path}"
             self._say(f"Interrupted: {kept}. No verdict; no baseline was touched.", "yellow")
 
-    def _decide(self, session: pytest.Session, path: Path, base: "Run") -> None:
-        from yolo_perf.report.tables import comparison_lines, tally
-        from yolo_perf.verdict.sessions import Margins, compare_runs
+    @property
+    def _rules(self) -> "SessionRules":
+        from yolo_perf.verdict.sessions import SessionRules
 
-        margins = Margins(latency=self.settings.latency_margin, utilization=self.settings.utilization_margin)
-        self.comparisons = compare_runs(base, self.run, margins, expected=self._expected, absence=self._absence)
+        return SessionRules(
+            latency_margin=self.settings.latency_margin,
+            utilization_margin=self.settings.utilization_margin,
+            margins=self.settings.margins,
+        )
+
+    def _decide(self, session: pytest.Session, path: Path) -> None:
+        from yolo_perf.report.tables import comparison_lines, reach, tally
+        from yolo_perf.verdict.sessions import compare_runs
+
+        self.comparisons = compare_runs(
+            self._history, self.run, self._rules, expected=self._expected, absence=self._absence
+        )
         self._say(f"Compared with {_relative(path)}: {tally(self.comparisons)}.")
+        if seen := reach(self.comparisons):
+            self._say(seen)
         for verdict, line in comparison_lines(self.comparisons):
             self._say(line, {"regressed": "red", "missing": "red", "improved": "green"}.get(verdict, "yellow"))
         failing = [comparison for comparison in self.comparisons if comparison.fails]

@@ -1,5 +1,6 @@
 """What a session is asked to do: parsed and checked once, free of heavy imports."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,11 @@ IMAGE_SIZE = 640
 BATCH, MAX_BATCH = 4, 256
 BUDGET_S = 3.0
 BATCHES = (1, 2, 4, 8)
-# Two sessions of the same code on one shared machine were seen to differ by up to 1.9-fold.
-LATENCY_MARGIN = 1.0
-UTILIZATION_MARGIN = 1.0
+# What a change has to exceed to matter. What it has to exceed to be no noise is the verdict's to know.
+LATENCY_MARGIN = 0.10
+UTILIZATION_MARGIN = 0.10
+METRICS = ("latency", "utilization")
+CONFIRM = ("auto", "fresh", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Settings:
     budget_s: float = BUDGET_S
     latency_margin: float = LATENCY_MARGIN
     utilization_margin: float = UTILIZATION_MARGIN
+    margins: tuple[tuple[str, str, float], ...] = ()  # (case label, metric or "" for each, fraction)
     slow_down: tuple[tuple[str, float], ...] = ()  # case label -> factor, for drills
 
     def plain(self) -> dict[str, str | int | float | None]:
@@ -44,6 +48,10 @@ class Settings:
             "throughput_sizes": ",".join(self.throughput_sizes),
             "batches": ",".join(map(str, self.batches)),
             "thread_counts": ",".join(map(str, self.thread_counts)),
+            "margins": " ".join(
+                f"{label}{f':{metric}' if metric else ''}={100 * margin:g}"
+                for label, metric, margin in self.margins
+            ),
             "slow_down": ",".join(f"{label}={factor:g}" for label, factor in self.slow_down),
         }
 
@@ -94,6 +102,30 @@ def parse_positive(text: str, what: str) -> float:
 def parse_margin(text: str, what: str) -> float:
     """A margin in per cent ("35" or "35%") to a fraction."""
     return parse_positive(text.strip().removesuffix("%").rstrip(), what) / 100
+
+
+def parse_margins(text: str) -> tuple[tuple[str, str, float], ...]:
+    """ "n-onnx=5 s-eager:utilization=20", per cent, to (case label, metric or "", fraction), each once."""
+    found: dict[tuple[str, str], float] = {}
+    for item in parse_names(text):
+        name, separator, margin = item.partition("=")
+        label, colon, metric = name.partition(":")
+        if not (separator and label and margin) or (colon and metric not in METRICS):
+            raise UsageError(
+                "A case's margin reads CASE=PERCENT or CASE:METRIC=PERCENT with a metric of "
+                f"{' or '.join(METRICS)}, as in n-onnx=5 or n-onnx:latency=5; got {item!r}."
+            )
+        if (label, metric) in found:
+            raise UsageError(f"{name} has two margins.")
+        found[label, metric] = parse_margin(margin, f"The margin of {name}")
+    return tuple((label, metric, margin) for (label, metric), margin in found.items())
+
+
+def parse_choice(text: str, what: str, choices: Sequence[str]) -> str:
+    """One of the choices."""
+    if text not in choices:
+        raise UsageError(f"{what} is one of {', '.join(choices)}; got {text!r}.")
+    return text
 
 
 def parse_slow_down(text: str) -> tuple[tuple[str, float], ...]:

@@ -51,13 +51,23 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
 
 
 def comparison_lines(comparisons: Sequence[Comparison]) -> list[tuple[Verdict, str]]:
-    """What is not simply unchanged, one line each with its verdict, failures first; renamed tests last."""
-    told = [c for c in comparisons if c.verdict != "unchanged"]
+    """What is not simply unchanged, or was suspected: a line each with its verdict, failures first."""
+    told = [c for c in comparisons if c.verdict != "unchanged" or c.suspected]
     told.sort(key=lambda c: not c.fails)
     renamed = {c.nodeid: c for c in comparisons if c.renamed_from}
     return [(c.verdict, f"{c.verdict.upper()} {c.label}: {c.reason}") for c in told] + [
         ("unchanged", f"RENAMED {c.label}: {c.renamed_from} -> {c.nodeid}") for c in renamed.values()
     ]
+
+
+def reach(comparisons: Sequence[Comparison]) -> str:
+    """The smallest slow-downs that could have been seen, and on what that rests; "" where nothing was compared."""
+    seen = {c.detectable: c.basis for c in comparisons if c.metric == "latency" and c.detectable is not None}
+    if not seen:
+        return ""
+    limits = list(dict.fromkeys(units.signed_percent(1 + limit) for limit in (min(seen), max(seen))))
+    bases = " or ".join(dict.fromkeys(seen.values()))
+    return f"A latency that grew by less than {' to '.join(limits)} would not be seen ({bases})."
 
 
 def tally(comparisons: Sequence[Comparison]) -> str:

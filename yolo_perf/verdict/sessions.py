@@ -1,25 +1,114 @@
-"""The decision: a pure function of two runs, with one plain margin per metric.
+"""A session against earlier ones of its machine: a pure function of saved runs.
 
-A margin has to cover what two sessions of the same code differ by on one machine, which on shared runners is
-tens of per cent. Within the margin nothing is claimed beyond "unchanged at this margin".
+The session is the unit, never its rounds: they share one process, one layout and one mood of the host. A case's
+history is one figure a session, y = ln of it; a new one is suspect where it lies beyond the prediction bound of
+that history and beyond the metric's margin. With few sessions the bound rests on the noise that is known
+beforehand: the machine's calibrated one, else a wide default. What a session suspects, `confirm` decides.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
 
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.timing import low_quantile
-from yolo_perf.machine.identity import describe, fingerprint
-from yolo_perf.records import Case, Comparison, Measurement, Metric, Run, Verdict
+from yolo_perf.analysis.work import bound, layer_counts, roof_seconds
+from yolo_perf.errors import UsageError
+from yolo_perf.machine.identity import describe, fingerprint, slug
+from yolo_perf.records import Case, Comparison, Machine, Measurement, Metric, Peaks, Run, Verdict, Work
+from yolo_perf.settings import LATENCY_MARGIN, UTILIZATION_MARGIN
 from yolo_perf.units import signed_percent
+from yolo_perf.verdict.baselines import sessions
+from yolo_perf.verdict.stats import prediction_bounds
+
+MOST_SESSIONS = 5
+"""Of a history the newest so many: what is older says more of how the code was than of the machine's noise."""
+DEFAULT_SD, DEFAULT_DF = 0.20, 10
+"""Spread of ln(latency) between sessions where nothing is calibrated, and how sure that is, in sessions.
+
+Session minima of identical code on a shared VM were seen to spread by 21 % (docs/gate.md).
+"""
+ALPHA = 0.01
+"""With which probability a case of the same code is suspected in a session."""
+LIBRARIES = ("torch", "onnxruntime", "numpy")
+"""Whose versions decide speed. Another one is compared, since it may be what is asked about, and named."""
+MAX_CLASSES = 2000
+"""A head of more is not built to count a file's layers: a saved run is hostile until proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Margins:
-    """Relative changes that are not yet a regression: latency up by, utilisation down by."""
+class SessionRules:
+    """What is asked of a verdict between sessions. Margins are fractions, spreads natural logarithms."""
 
-    latency: float
-    utilization: float
+    latency_margin: float = LATENCY_MARGIN
+    utilization_margin: float = UTILIZATION_MARGIN
+    margins: tuple[tuple[str, str, float], ...] = ()  # (case label, metric or "" for each, fraction)
+    calibrated_sd: Mapping[str, float] = field(default_factory=dict)  # by label
+    calibrated_df: float = DEFAULT_DF
+    default_sd: float = DEFAULT_SD
+    default_df: float = DEFAULT_DF
+    alpha: float = ALPHA
+
+    def margin_of(self, label: str, metric: Metric) -> float:
+        """The case's own margin of a metric, else its own of both, else the metric's."""
+        own = {(name, of): margin for name, of, margin in self.margins}
+        general = self.latency_margin if metric == "latency" else self.utilization_margin
+        return own.get((label, metric), own.get((label, ""), general))
+
+    def noise_of(self, label: str) -> tuple[float, float, str]:
+        """The case's spread between sessions, its degrees of freedom, and where they are from."""
+        if label in self.calibrated_sd:
+            return self.calibrated_sd[label], self.calibrated_df, "calibrated"
+        return self.default_sd, self.default_df, "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """One session's figure of a case."""
+
+    run: Run
+    measurement: Measurement
+
+    @property
+    def latency(self) -> float:
+        """The ln of the steady seconds an image."""
+        return math.log(steady_latency_s(self.measurement))
+
+    @property
+    def idleness(self) -> float:
+        """The ln of 1 / utilisation, under what the machine could do in that session."""
+        latency = steady_latency_s(self.measurement)
+        return -math.log(utilization(self.measurement, self.run.host_peaks, latency))
+
+    def adjusted(self, compute: float) -> float:
+        """The ln of the latency where the machine did as much a second as in every other session.
+
+        ln t + b ln F + (1 - b) ln M for a share b of compute, with the session's roofs F in FLOP/s and M in
+        bytes/s: a machine that became slower by a tenth excuses a latency by a tenth.
+        """
+        peaks = self.run.host_peaks
+        speed = math.log(peaks.flops_per_s[self.measurement.case.dtype])
+        return self.latency + compute * speed + (1 - compute) * math.log(peaks.bytes_per_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """How much worse the newest session is than its history, and from where on that is a change: logarithms.
+
+    The bounds lie evenly about the history's median, so one limit serves both directions.
+    """
+
+    worse: float
+    limit: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the session's figures alone say."""
+        if self.worse > self.limit:
+            return "regressed"
+        return "improved" if self.worse < -self.limit else "unchanged"
 
 
 def steady_latency_s(measurement: Measurement) -> float:
@@ -27,36 +116,114 @@ def steady_latency_s(measurement: Measurement) -> float:
     return low_quantile(measurement.round_seconds) / measurement.case.batch
 
 
+def history_to(path: Path, run: Run) -> tuple[Run, ...]:
+    """The newest sessions up to a saved one, oldest first; it alone where it lies in no folder of its machine.
+
+    Raises BaselineError naming an earlier one that is damaged or no baseline.
+    """
+    if path.resolve().parent.name != slug(run.machine):
+        return (run,)
+    found = sessions(path.resolve().parent.parent, run.machine)
+    names = [each.name for each, _ in found]
+    if path.name not in names:
+        return (run,)
+    end = names.index(path.name) + 1
+    return tuple(each for _, each in found[max(0, end - MOST_SESSIONS) : end])
+
+
 def compare_runs(
-    base: Run,
+    history: Sequence[Run],
     head: Run,
-    margins: Margins,
+    rules: SessionRules,
     *,
     expected: Callable[[Measurement], bool] = lambda _: True,
     absence: Mapping[str, str] | None = None,
 ) -> tuple[Comparison, ...]:
     """Every case of either run, with its verdicts in the order of `head`, then what is missing.
 
-    `expected` says whether a baseline's case ought to have been measured; `absence` gives a reason by node
-    id where one is known ("skipped: ...").
+    `history` is oldest first, at least one session; its last is the chosen baseline, which says what there is to
+    compare. A "regressed" rests on sessions alone and is a suspect yet. `expected` says whether a baseline's case
+    ought to have been measured; `absence` gives a reason by node id where one is known ("skipped: ...").
     """
-    if fingerprint(base.machine) != fingerprint(head.machine):
-        unlike = f"another machine: {describe(base.machine)} -> {describe(head.machine)}"
+    base = history[-1]
+    unlike = machine_differences(base.machine, head.machine)
+    if unlike:
         return tuple(_note(measurement, "incomparable", unlike) for measurement in head.measurements)
+    heads, left = list(head.measurements), list(base.measurements)
+    partners = _pair(left, heads)
+    earlier = [(run, _pair(list(run.measurements), heads)) for run in history[:-1] if _akin(run, base)]
     comparisons: list[Comparison] = []
-    left = list(base.measurements)
-    partners = _pair(left, list(head.measurements))
-    for measurement in head.measurements:
-        earlier = partners.get(id(measurement))
-        if earlier is None:
+    for measurement in heads:
+        partner = partners.get(id(measurement))
+        if partner is None:
             comparisons.append(_note(measurement, "new", "not in the baseline"))
-            continue
-        comparisons.extend(_compare(earlier, base, measurement, head, margins))
+        elif differing := _differences(partner, measurement):
+            comparisons.append(_note(measurement, "incomparable", "; ".join(differing)))
+        else:
+            found = [(run, of[id(measurement)]) for run, of in earlier if id(measurement) in of]
+            like = [each for each in (*found, (base, partner)) if not _differences(each[1], measurement)]
+            past = [_Session(run=run, measurement=own) for run, own in like[-MOST_SESSIONS:]]
+            comparisons += _compare(past, _Session(run=head, measurement=measurement), rules)
     for measurement in left:
         if expected(measurement):
             reason = (absence or {}).get(measurement.nodeid, "in the baseline, not measured now")
             comparisons.append(_note(measurement, "missing", reason))
     return tuple(comparisons)
+
+
+def machine_differences(base: Machine, head: Machine) -> str:
+    """What sets two machines apart, by name; "" for one and the same."""
+    if fingerprint(base) == fingerprint(head):
+        return ""
+    parts = [f"another machine: {describe(base)} -> {describe(head)}"]
+    for name in ("architecture", "family", "model", "stepping", "physical_cores", "usable_cores"):
+        before, now = getattr(base, name), getattr(head, name)
+        if before != now:
+            parts.append(f"{name.replace('_', ' ')} {before} -> {now}")
+    gone, come = sorted({*base.isa} - {*head.isa}), sorted({*head.isa} - {*base.isa})
+    if gone or come:
+        parts.append(f"vector ISA {' '.join([*(f'-{name}' for name in gone), *(f'+{name}' for name in come)])}")
+    return "; ".join(parts)
+
+
+def library_changes(base: Run, head: Run) -> tuple[str, ...]:
+    """The libraries that decide speed whose versions differ, as "torch 2.12.0 -> 2.13.0"."""
+    before, now = base.machine.libraries, head.machine.libraries
+    return tuple(
+        f"{name} {before.get(name, 'none')} -> {now.get(name, 'none')}"
+        for name in LIBRARIES
+        if before.get(name) != now.get(name)
+    )
+
+
+def compute_share(measurement: Measurement, peaks: Peaks) -> float:
+    """Which share of the least time under the roofs a case spends in layers bound by compute, 0 to 1.
+
+    A model that is not one of ours counts as one layer.
+    """
+    case = measurement.case
+    seconds = {"compute": 0.0, "memory": 0.0}
+    for work in _layers(case, measurement.weights.classes) or [measurement.work]:
+        shared = replace(work, weight_bytes=work.weight_bytes // case.batch)  # read once a batch
+        seconds[bound(shared, peaks, case.dtype)] += roof_seconds(shared, peaks, case.dtype)
+    return seconds["compute"] / sum(seconds.values())
+
+
+def _layers(case: Case, classes: int) -> list[Work]:
+    if classes > MAX_CLASSES:
+        return []
+    try:
+        works = [
+            layer.work(case.image_size, case.dtype, folded=True) for layer in layer_counts(case.size, classes)
+        ]
+    except UsageError:  # a size or an image size that a file names and the model has not
+        return []
+    return [work for work in works if work.compulsory_bytes]
+
+
+def _akin(run: Run, base: Run) -> bool:
+    """Whether an earlier session is of the baseline's machine and libraries."""
+    return fingerprint(run.machine) == fingerprint(base.machine) and not library_changes(run, base)
 
 
 def _pair(left: list[Measurement], heads: list[Measurement]) -> dict[int, Measurement]:
@@ -80,49 +247,61 @@ def _pair(left: list[Measurement], heads: list[Measurement]) -> dict[int, Measur
     return partners
 
 
-def _compare(
-    base: Measurement, base_run: Run, head: Measurement, head_run: Run, margins: Margins
-) -> list[Comparison]:
-    differing = _differences(base, head)
-    if differing:
-        return [_note(head, "incomparable", "; ".join(differing))]
-    old, new = steady_latency_s(base), steady_latency_s(head)
-    renamed_from = "" if base.nodeid == head.nodeid else base.nodeid
-    latency = _judge(head, "latency", new / old, margins.latency, worse_is_up=True, renamed_from=renamed_from)
-    old_use, new_use = utilization(base, base_run.peaks, old), utilization(head, head_run.peaks, new)
-    use = _judge(
-        head, "utilization", new_use / old_use, margins.utilization, worse_is_up=False, renamed_from=renamed_from
-    )
-    return [latency, use]
+def _compare(past: Sequence[_Session], now: _Session, rules: SessionRules) -> list[Comparison]:
+    """The case's verdicts on both metrics."""
+    label = now.measurement.case.label
+    latency = _change([each.latency for each in past], now.latency, rules, label, "latency")
+    idleness = _change([each.idleness for each in past], now.idleness, rules, label, "utilization")
+    verdict, remark = latency.verdict, ""
+    if verdict != "unchanged":
+        compute = compute_share(now.measurement, past[-1].run.host_peaks)
+        adjusted = [each.adjusted(compute) for each in past]
+        own = _change(adjusted, now.adjusted(compute), rules, label, "latency")
+        drift = signed_percent(math.exp(own.worse))
+        if own.verdict != verdict:
+            verdict, remark = "unchanged", f", but {drift} where the machine's own drift is taken off"
+        elif drift != signed_percent(math.exp(latency.worse)):
+            remark = f" ({drift} where the machine's own drift is taken off)"
+    return [
+        _comparison(past, now, latency, rules, metric="latency", verdict=verdict, remark=remark),
+        _comparison(past, now, idleness, rules, metric="utilization", verdict=idleness.verdict),
+    ]
 
 
-def _judge(
-    measurement: Measurement,
-    metric: Metric,
-    ratio: float,
-    margin: float,
+def _change(values: Sequence[float], now: float, rules: SessionRules, label: str, metric: Metric) -> _Change:
+    sd, df, _ = rules.noise_of(label)
+    bounds = prediction_bounds(values, prior_sd=sd, prior_df=df, alpha=rules.alpha)
+    margin = math.log1p(rules.margin_of(label, metric))
+    return _Change(worse=now - median(values), limit=max(bounds.high - bounds.point, margin))
+
+
+def _comparison(
+    past: Sequence[_Session],
+    now: _Session,
+    change: _Change,
+    rules: SessionRules,
     *,
-    worse_is_up: bool,
-    renamed_from: str,
+    metric: Metric,
+    verdict: Verdict,
+    remark: str = "",
 ) -> Comparison:
-    """At a margin of 0.35 a latency may grow 1.35-fold, and a utilisation fall to 1/1.35 of the baseline's."""
-    worsening = ratio if worse_is_up else 1 / ratio
-    verdict: Verdict = "unchanged"
-    if worsening > 1 + margin:
-        verdict = "regressed"
-    elif worsening < 1 / (1 + margin):
-        verdict = "improved"
-    relation = "within" if verdict == "unchanged" else "beyond"
-    limit = 1 + margin if worse_is_up else 1 / (1 + margin)
-    reason = f"{metric} {signed_percent(ratio)}, {relation} the margin of {signed_percent(limit)}"
+    label, nodeid, before = now.measurement.case.label, now.measurement.nodeid, past[-1].measurement.nodeid
+    sign = 1 if metric == "latency" else -1
+    ratio = math.exp(sign * change.worse)
+    limit = signed_percent(math.exp(sign * (-change.limit if change.verdict == "improved" else change.limit)))
+    relation = "unchanged within" if change.verdict == "unchanged" else "beyond"
+    basis = f"{len(past)} session{'' if len(past) == 1 else 's'}, {rules.noise_of(label)[2]} noise"
+    libraries = "".join(f"; {each}" for each in library_changes(past[-1].run, now.run))
     return Comparison(
-        label=measurement.case.label,
+        label=label,
         metric=metric,
         verdict=verdict,
-        reason=reason,
+        reason=f"{metric} {signed_percent(ratio)}, {relation} {limit}{remark} ({basis}){libraries}",
         ratio=ratio,
-        nodeid=measurement.nodeid,
-        renamed_from=renamed_from,
+        nodeid=nodeid,
+        renamed_from="" if before == nodeid else before,
+        detectable=abs(math.expm1(sign * change.limit)),
+        basis=basis,
     )
 
 
