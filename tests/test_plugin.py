@@ -17,6 +17,7 @@ from rich import console  # noqa: F401
 import yolo_perf.analysis.bench
 import yolo_perf.analysis.work
 import yolo_perf.report.tables
+import yolo_perf.verdict.sessions
 import yolo_perf.yolov5.seeded
 from tests.factories import peaks
 from yolo_perf.backends.registry import Backend, backends
