@@ -6,7 +6,19 @@ import sys
 import click
 
 from yolo_perf import __version__
-from yolo_perf.cli import ab, baseline, compare, layers, machine, memory, models, pictures, profile, stages
+from yolo_perf.cli import (
+    ab,
+    baseline,
+    compare,
+    layers,
+    machine,
+    memory,
+    models,
+    pictures,
+    profile,
+    prove_gate,
+    stages,
+)
 from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -31,6 +43,7 @@ COMMANDS = (
     memory.memory,
     compare.compare,
     ab.ab,
+    prove_gate.prove_gate,
     baseline.baseline,
     pictures.detect,
 )

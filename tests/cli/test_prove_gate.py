@@ -1,0 +1,155 @@
+"""`prove-gate` through the console script's door, on pairs by hand: no process is measured."""
+
+import json
+import lzma
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.factories import machine
+from tests.verdict import recorded
+from yolo_perf import cli
+from yolo_perf.records import Machine, Pair
+from yolo_perf.verdict.rows import read_rows, write_rows
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def known_machine(**_: bool) -> Machine:
+        return machine()
+
+    monkeypatch.setattr("yolo_perf.machine.identity.identify", known_machine)
+    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLED_SUITES", 2)
+    monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["yolo-perf", "prove-gate", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+class Arena:
+    """Measures nothing: the head takes as much longer as is injected, until somebody interrupts a pair."""
+
+    measured: list[tuple[str, str]]
+    interrupt_at = 0
+
+    def __init__(self, _: object, head: Any, *__: object, **___: object) -> None:
+        self._head = head
+
+    def survey(self) -> SimpleNamespace:
+        return SimpleNamespace(subjects=[SimpleNamespace(label=label) for label in recorded.CASES])
+
+    def measure(self, labels: Sequence[str]) -> Pair:
+        if len(Arena.measured) + 1 == Arena.interrupt_at:
+            raise KeyboardInterrupt
+        amount = sum(each.amount for each in self._head.inject)
+        Arena.measured.append((self._head.name, disturbances[-1]))
+        assert tuple(labels) == recorded.CASES
+        return recorded.pair(lambda: 1 + amount)
+
+
+disturbances: list[str] = []
+
+
+@pytest.fixture
+def arena(monkeypatch: pytest.MonkeyPatch) -> type[Arena]:
+    @contextmanager
+    def disturbed(kind: str) -> Iterator[None]:
+        disturbances.append(kind)
+        yield
+
+    Arena.measured, Arena.interrupt_at = [], 0
+    monkeypatch.setattr("yolo_perf.verdict.arena.Arena", Arena)
+    monkeypatch.setattr("yolo_perf.verdict.disturb.disturbed", disturbed)
+    monkeypatch.setattr("yolo_perf.verdict.processes.alone", nullcontext)
+    return Arena
+
+
+def test_rows_are_scored(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.xz"
+    write_rows(recorded.recording(recorded.rows(12)), path)
+    code, out, err = run(str(path), "--suites", "3")
+    assert (code, err) == (0, "")
+    assert out.startswith("Recorded on AMD EPYC, 2 cores 2026-01-01.\n\nUndisturbed: false alarms a suite")
+    code, out, _ = run(str(path), "--suites", "3", "--pairs", "5", "--seed", "7", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["rules"]["screen_pairs"], found["seed"], found["suites"]) == (5, 7, 3)
+    code, out, _ = run(str(path), "--suites", "3", "--csv")
+    assert out.splitlines()[1].startswith("none,this gate,paired,,3,0.0,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "Name a file of rows to score, or one to record with --record."),
+        (("a", "--record", "b"), 2, "Name a file of rows to score, or one to record with --record."),
+        (("none.jsonl",), 1, "Cannot read none.jsonl: No such file or directory."),
+        (("a", "--suites", "0"), 2, "The number of suites must be a whole number"),
+        (("a", "--pairs", "x"), 2, "The number of pairs must be a whole number"),
+        (("a", "--seed", "-1"), 2, "-1 is not in the range"),
+        (("--record", "rows", "--minutes", "0"), 2, "The time in minutes must be a positive number"),
+        (("--record", "rows", "--disturb", "earthquake"), 2, "'earthquake' is not one of"),
+        (("--record", "/no/such/folder/rows"), 2, "Cannot write /no/such/folder/rows."),
+        (("--record", "rows", "--inject", "magic=1%", "--pairs", "1"), 2, "inject reads KIND=AMOUNT"),
+    ],
+)
+@pytest.mark.usefixtures("arena")
+def test_a_mistake_is_one_message(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments)[:2] == (code, "")
+    assert message in run(*arguments)[2]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("arena")
+def test_conditions_are_recorded_in_turn(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    call = ("--record", str(path), "--inject", "spin=3%", "--disturb", "memory")
+    code, out, err = run(*call, "--pairs", "7")
+    assert (code, out) == (0, f"Recorded 7 pairs, 7 in all, in {path}.\n")
+    assert [line.split(":")[0] for line in err.splitlines()] == [
+        *["identical, none"] * 4,
+        "identical, memory",
+        "spin=3%, none",
+        "identical, none",
+    ]
+    assert Arena.measured[4:6] == [("as installed", "memory"), ("inject:spin=3%", "none")]
+    assert run(*call, "--pairs", "2")[1] == f"Recorded 2 pairs, 9 in all, in {path}.\n"
+    found = read_rows(path)
+    assert found.machine.startswith("AMD EPYC")
+    assert [row.inject for row in found.rows].count("spin=3%") == 1
+
+
+@pytest.mark.usefixtures("arena")
+def test_what_was_recorded_before_an_interrupt_is_kept_and_packed(run: Run, tmp_path: Path) -> None:
+    Arena.interrupt_at = 4
+    path = tmp_path / "rows.jsonl.xz"
+    call = ("--record", str(path), "--disturb", "none", "--inject", "spin=5%")
+    code, out, _ = run(*call)
+    assert (code, out) == (130, f"Recorded 3 pairs, 3 in all, in {path}.\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["rows.jsonl.xz"]
+    assert lzma.decompress(path.read_bytes()).startswith(b'{"yolo_perf_rows"')
+    assert len(read_rows(path).rows) == 3
+    code, _, err = run(*call)
+    assert code == 2
+    assert "is there already, and packed: record into another file." in err

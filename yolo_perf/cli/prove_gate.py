@@ -1,0 +1,229 @@
+"""`yolo-perf prove-gate`: the gate's false alarms and power, from recorded pairs; and the recording of them."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.cli.ab import _setup as paired_setup
+from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, threads_option
+from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
+from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.verdict.disturb import DISTURBANCES
+
+if TYPE_CHECKING:
+    from yolo_perf.records import Pair
+    from yolo_perf.verdict.arena import Setup
+    from yolo_perf.verdict.proof import Mapper
+    from yolo_perf.verdict.recording import Setting
+
+TIME_LIMIT_S = 300.0
+FEW_SUITES = 500
+"""So many are counted sooner than other processes have started."""
+
+
+def _count(what: str, most: int = 100_000) -> Callable[..., int | None]:
+    return lambda _context, _parameter, value: value and parse.parse_count(value, what, most)
+
+
+@click.command("prove-gate")
+@click.argument("rows", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--suites",
+    default="2000",
+    show_default=True,
+    callback=_count("The number of suites"),
+    help="Comparisons that are dealt from the rows.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32), help="Of the dealing.")
+@click.option(
+    "--pairs",
+    default=None,
+    callback=_count("The number of pairs"),
+    help="Pairs of the screen, as for `ab` [6]; with --record, pairs to record.",
+)
+@click.option(
+    "--record", type=click.Path(path_type=Path), metavar="FILE", help="Record rows there; .xz packs them."
+)
+@click.option(
+    "--minutes",
+    default=None,
+    callback=lambda _context, _parameter, value: value and parse.parse_positive(value, "The time in minutes"),
+    help="Time after which no more pair is recorded [until Ctrl-C].",
+)
+@click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes to record.")
+@optimizations_option
+@click.option(
+    "--batch",
+    default=str(parse.BATCH),
+    show_default=True,
+    callback=_count("The batch", parse.MAX_BATCH),
+    help="Of `batched`.",
+)
+@click.option(
+    "--inject",
+    multiple=True,
+    metavar="KIND=AMOUNT[@CASE]",
+    default=("spin=2%", "spin=3%", "spin=5%"),
+    show_default=True,
+    help="Slow-downs to record, one after the other; repeat.",
+)
+@click.option(
+    "--disturb",
+    multiple=True,
+    type=click.Choice(DISTURBANCES),
+    default=("cpu-1s", "cpu-10s", "memory"),
+    show_default=True,
+    help="Disturbances to record, one after the other; repeat.",
+)
+@data_option
+@image_size_option
+@threads_option
+@output_options()
+def prove_gate(
+    *,
+    rows: Path | None,
+    suites: int,
+    seed: int,
+    pairs: int | None,
+    record: Path | None,
+    minutes: float | None,
+    output: Output,
+    **recording: Any,
+) -> None:
+    """Score the gate, and other tools' rules, on recorded pairs.
+
+    ROWS is a file that --record made. Identical sides tell the false alarms, known slow-downs the power: every
+    recorded pair is dealt into many comparisons, which the gate judges as `ab` does.
+    """
+    if (rows is None) == (record is None):
+        raise UsageError("Name a file of rows to score, or one to record with --record.")
+    if record is not None:
+        _record(record, pairs, minutes, **recording)
+    elif rows is not None:
+        _score(rows, output, suites=suites, seed=seed, pairs=pairs)
+
+
+def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | None) -> None:
+    from yolo_perf.report import proof as report
+    from yolo_perf.verdict.gate import Rules
+    from yolo_perf.verdict.proof import prove
+    from yolo_perf.verdict.rows import read_rows
+
+    recording, rules = read_rows(path), Rules()
+    if pairs:
+        rules = replace(rules, screen_pairs=pairs, decide_pairs=max(2 * pairs, rules.decide_pairs))
+    with _mapper(suites) as mapper:
+        proof = prove(recording, rules, suites=suites, seed=seed, mapper=mapper)
+    output.show(lambda **style: report.proof(proof, **style), report.document(proof), report.rows(proof))
+
+
+@contextlib.contextmanager
+def _mapper(suites: int) -> "Iterator[Mapper]":
+    """`map` over all cores where there is much to count."""
+    if suites < FEW_SUITES:
+        yield map
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from yolo_perf.machine.identity import identify
+
+    executor = ProcessPoolExecutor(
+        identify(with_torch=False).usable_cores,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is this process's to handle
+    )
+    try:
+        yield executor.map
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _record(path: Path, pairs: int | None, minutes: float | None, **recording: Any) -> None:
+    """Record until the pairs or the time are full, or somebody interrupts; what there is is kept."""
+    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.recording import recorded
+    from yolo_perf.verdict.rows import read_rows, write_rows
+
+    check_writable(path)
+    packed = path.suffix == ".xz"
+    plain = path.with_suffix("") if packed else path
+    if packed and path.exists():
+        raise UsageError(f"{path} is there already, and packed: record into another file.")
+    before = recorded(plain)
+    interrupted = False
+    with ended_by_signals(), alone():
+        try:
+            _record_rows(plain, pairs, minutes, **recording)
+        except KeyboardInterrupt:
+            interrupted = True
+    count = recorded(plain)
+    if packed and count:
+        write_rows(read_rows(plain), path)
+        plain.unlink()
+    click.echo(f"Recorded {count - before} pairs, {count} in all, in {path}.")
+    if interrupted:
+        sys.exit(INTERRUPTED_EXIT)
+
+
+def _record_rows(
+    path: Path,
+    pairs: int | None,
+    minutes: float | None,
+    *,
+    inject: Sequence[str],
+    disturb: Sequence[str],
+    **options: Any,
+) -> None:
+    from datetime import UTC, datetime
+
+    from yolo_perf.machine.identity import describe, identify
+    from yolo_perf.verdict.recording import record, schedule
+    from yolo_perf.verdict.rows import header_line
+
+    settings = schedule(inject, [kind for kind in disturb if kind != "none"])
+    machine = identify(with_torch=False)
+    measure = _measurer(paired_setup(**options), inject)
+    ends = time.monotonic() + 60 * minutes if minutes else None
+
+    def more(number: int) -> bool:
+        return (pairs is None or number < pairs) and (ends is None or time.monotonic() < ends)
+
+    header = header_line(describe(machine), datetime.now(UTC).isoformat(timespec="seconds"))
+    for row in record(measure, path, settings, header=header, more=more):
+        click.echo(f"{row.inject or 'identical'}, {row.disturb}: {row.took:.1f} s", err=True)
+
+
+def _measurer(setup: "Setup", injections: Sequence[str]) -> "Callable[[Setting], Pair]":
+    """Measures a pair under a setting: an arena for each injection, surveyed beforehand."""
+    import random
+
+    from yolo_perf.verdict.arena import Arena
+    from yolo_perf.verdict.disturb import disturbed
+    from yolo_perf.verdict.sides import parse_side
+
+    arenas: dict[str, tuple[Arena, list[str]]] = {}
+    for injection in ("", *injections):
+        base = parse_side([], Path.cwd())
+        head = parse_side([f"inject:{injection}"] if injection else [], Path.cwd())
+        arena = Arena(base, head, setup, time_limit_s=TIME_LIMIT_S, rng=random.Random())  # noqa: S311
+        labels = [subject.label for subject in arena.survey().subjects]
+        if not labels:
+            raise YoloPerfError("Nothing to record: neither side can run any of these cases here.")
+        arenas[injection] = (arena, labels)
+
+    def measure(setting: "Setting") -> "Pair":
+        arena, labels = arenas[setting.inject]
+        with disturbed(setting.disturb):
+            return arena.measure(labels)
+
+    return measure

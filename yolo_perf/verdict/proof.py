@@ -1,0 +1,522 @@
+"""The gate's own test: how often it fails identical sides, and how often it finds a slow-down of known size.
+
+Recorded pairs are dealt anew into many suite comparisons, each of which is judged by the functions of the command.
+Only the dealing is simulated: every difference was measured. In a pair of identical sides either could have been
+the base, so each dealt one is turned round with probability 1/2, all of its cases together.
+
+Dealing makes no information. How sure the rate of false alarms is, the recording says: its pairs are resampled,
+and the upper bound is the 95 % percentile of the rates that such recordings give.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_perf.errors import BaselineError
+from yolo_perf.records import Pair, Turn
+from yolo_perf.verdict import gate
+from yolo_perf.verdict.arena import WARMUP
+from yolo_perf.verdict.gate import SUITE, TAIL, Rules
+from yolo_perf.verdict.paired import cases_of, too_disturbed
+from yolo_perf.verdict.rivals import RivalScore, score_rivals
+from yolo_perf.verdict.rows import Row, Rows
+from yolo_perf.verdict.rules import rate_interval
+from yolo_perf.verdict.stats import signed_rank_interval
+
+FloatArray = NDArray[np.float64]
+AMOUNTS = (0.01, 0.02, 0.03, 0.05, 0.10)
+UNDISTURBED, DISTURBED = "none", "any"
+SUITES = 2_000
+POWER_SUITES = 400
+"""At most so many for each amount: a share of 400 is sure to 5 %."""
+RESAMPLES, RESAMPLED_SUITES = 100, 200
+FEWEST_PAIRS = 12
+"""Of fewer nothing is scored but their spread; of fewer than a comparison takes, some are dealt twice."""
+UPPER = 0.95
+CONFIDENCE = 0.95
+MAD_TO_SD = 1.4826  # of a normal distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Recorded pairs as differences: (pairs, columns), NaN where a turn was dropped or not measured."""
+
+    cases: tuple[str, ...]
+    controls: tuple[str, ...]
+    columns: tuple[str, ...]  # cases, then their tails, then controls
+    differences: FloatArray
+    pair_s: float  # median seconds of a pair of all cases
+    case_s: Mapping[str, float]  # of that, what each case takes
+
+    @property
+    def pairs(self) -> int:
+        """How many there are."""
+        return len(self.differences)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Suite comparisons to simulate. Slower by `amount` are all cases, or one at a time in turn."""
+
+    pool: Pool
+    rules: Rules
+    suites: int
+    seed: tuple[int, ...]
+    swap: bool = True  # the sides are identical
+    amount: float = 0.0
+    one: bool = False
+    failures_only: bool = False  # what is not called regressed is not told apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What came of simulated suites. Counts are of suites."""
+
+    suites: int
+    failed: int  # any case, or the suite's mean, called regressed
+    inconclusive: int  # any case
+    suspected: int
+    unfair: int  # the controls differed twice
+    reused: int  # pairs were dealt a second time
+    complete: int  # every case that was slower was called regressed
+    seconds: float  # mean
+    found: Mapping[str, tuple[int, int]]  # of each case: called regressed, of suites in which it was slower
+
+    @property
+    def failure_rate(self) -> float:
+        """The share that failed."""
+        return self.failed / self.suites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """How often a slow-down is found, as shares of suites."""
+
+    amount: float
+    one: float  # one case slower, that one found: median over the cases
+    any: float  # all cases slower, any found
+    every: float  # all cases slower, all found
+    cases: Mapping[str, float]  # one case slower, that one found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A slow-down that was really put in: what was measured of it in one case, and how often it is found."""
+
+    inject: str
+    disturb: str
+    label: str
+    pairs: int
+    change: float  # head over base - 1, the centre of the pairs
+    low: float | None  # its 95 % interval; None with too few pairs for a bound
+    high: float | None
+    tail: float  # the same of the 90th percentile
+    found: float | None  # the share of suites of such pairs in which the case is called regressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far identical sides lie apart in one case: standard deviations of logarithms."""
+
+    disturb: str
+    label: str
+    pairs: int
+    paired: float  # of the difference of a pair
+    paired_robust: float  # 1.4826 times the median absolute deviation
+    median: float  # of a session's median, from session to session
+    minimum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """The proof under one disturbance, or under "any" of them."""
+
+    disturb: str
+    pairs: int
+    pair_s: float
+    alarms: Tally
+    alarms_upper: float | None  # of the rate of failed suites, where it was resampled
+    powers: tuple[Power, ...]
+    rivals: tuple[RivalScore, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All that one recording says of the rules."""
+
+    rules: Rules
+    seed: int
+    suites: int
+    machine: str
+    created: str
+    conditions: tuple[Condition, ...]  # of which there are enough pairs
+    spreads: tuple[Spread, ...]
+    recorded: tuple[Recorded, ...]
+
+
+Mapper = Callable[[Callable[[Task], Tally], Sequence[Task]], Iterable[Tally]]
+"""`map`, or that of a pool of processes: tallies in the order of the tasks."""
+
+
+def prove(
+    recording: Rows,
+    rules: Rules,
+    *,
+    suites: int = SUITES,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    mapper: Mapper = map,
+) -> Proof:
+    """What a recording says of the rules: undisturbed, under any disturbance, then under each.
+
+    The same seed gives the same proof. Raises BaselineError where too few pairs are of identical sides.
+    """
+    groups = _groups([row for row in recording.rows if not row.inject])
+    if not any(len(rows) >= FEWEST_PAIRS for rows in groups.values()):
+        most = max(map(len, groups.values()), default=0)
+        raise BaselineError(
+            f"{most} recorded pairs of identical sides are too few to say anything: {FEWEST_PAIRS} are needed. "
+            "Record more: yolo-perf prove-gate --record FILE"
+        )
+    conditions = []
+    for number, (name, rows) in enumerate(groups.items()):
+        if len(rows) < FEWEST_PAIRS:
+            continue
+        main = name in (UNDISTURBED, DISTURBED)
+        task = Task(
+            pool=pool(rows), rules=rules, suites=suites if main else min(suites, POWER_SUITES), seed=(seed, number)
+        )
+        alarms, powers = _alarms(task, mapper)
+        conditions.append(
+            Condition(
+                disturb=name,
+                pairs=len(rows),
+                pair_s=task.pool.pair_s,
+                alarms_upper=_upper_rate(task, alarms, resamples, mapper) if main and resamples else None,
+                rivals=score_rivals(rows, AMOUNTS) if main else (),
+                alarms=alarms,
+                powers=powers,
+            )
+        )
+    return Proof(
+        rules=rules,
+        seed=seed,
+        suites=suites,
+        machine=recording.machine,
+        created=recording.created,
+        conditions=tuple(conditions),
+        spreads=tuple(each for name, rows in groups.items() for each in spreads(rows, name) if name != DISTURBED),
+        recorded=_recorded(recording.rows, rules, (seed, 1000), min(suites, POWER_SUITES), mapper),
+    )
+
+
+def _groups(same: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each condition that has any."""
+    kinds = [kind for kind in dict.fromkeys(row.disturb for row in same) if kind != UNDISTURBED]
+    groups = {UNDISTURBED: [row for row in same if row.disturb == UNDISTURBED]}
+    if len(kinds) > 1:
+        groups[DISTURBED] = [row for row in same if row.disturb != UNDISTURBED]
+    groups |= {kind: [row for row in same if row.disturb == kind] for kind in kinds}
+    return {name: rows for name, rows in groups.items() if rows}
+
+
+def _alarms(task: Task, mapper: Mapper) -> tuple[Tally, tuple[Power, ...]]:
+    """What comes of identical sides, and of each slow-down in one case and in all."""
+    slower = replace(task, suites=min(task.suites, POWER_SUITES))
+    tasks = [replace(task, seed=(*task.seed, 0))]
+    for number, amount in enumerate(AMOUNTS, start=1):
+        for one in (True, False):
+            tasks.append(replace(slower, amount=amount, one=one, seed=(*task.seed, number, int(one))))
+    alarms, *found = mapper(simulate, tasks)
+    powers = zip(AMOUNTS, found[::2], found[1::2], strict=True)
+    return alarms, tuple(_power(amount, one, every) for amount, one, every in powers)
+
+
+def _power(amount: float, one: Tally, every: Tally) -> Power:
+    cases = {label: hits / trials for label, (hits, trials) in one.found.items() if trials}
+    return Power(
+        amount=amount,
+        one=statistics.median(cases.values()) if cases else 0.0,
+        any=every.failure_rate,
+        every=every.complete / every.suites,
+        cases=cases,
+    )
+
+
+def _upper_rate(task: Task, alarms: Tally, resamples: int, mapper: Mapper) -> float:
+    """The 95 % percentile of the rate of failed suites over recordings drawn from the recorded pairs.
+
+    Never below what the simulated suites alone leave open.
+    """
+    generator = np.random.default_rng((*task.seed, 99))
+    tasks = []
+    for number in range(resamples):
+        drawn = generator.integers(task.pool.pairs, size=task.pool.pairs)
+        tasks.append(
+            replace(
+                task,
+                pool=replace(task.pool, differences=task.pool.differences[drawn]),
+                suites=min(task.suites, RESAMPLED_SUITES),
+                seed=(*task.seed, 100 + number),
+                failures_only=True,
+            )
+        )
+    rates = [tally.failure_rate for tally in mapper(simulate, tasks)]
+    simulated = rate_interval(alarms.failed, alarms.suites, 2 * UPPER - 1).high
+    return max(simulated, float(np.quantile(rates, UPPER, method="higher")))
+
+
+def _recorded(
+    rows: Sequence[Row], rules: Rules, seed: tuple[int, ...], suites: int, mapper: Mapper
+) -> tuple[Recorded, ...]:
+    """Every recorded injection, case by case; simulated where there are enough pairs."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.inject:
+            groups.setdefault((row.inject, row.disturb), []).append(row)
+    tasks = {
+        key: Task(pool=pool(group), rules=rules, suites=suites, seed=(*seed, number), swap=False)
+        for number, (key, group) in enumerate(groups.items())
+    }
+    enough = [key for key, task in tasks.items() if task.pool.pairs >= FEWEST_PAIRS]
+    tallies = dict(zip(enough, mapper(simulate, [tasks[key] for key in enough]), strict=True))
+    found = []
+    for key, task in tasks.items():
+        injection = groups[key][0].injection
+        for label in task.pool.cases:
+            if injection is not None and injection.case in ("", label):
+                found += _recorded_case(key, task.pool, label, tallies.get(key))
+    return tuple(found)
+
+
+def _recorded_case(key: tuple[str, str], pool: Pool, label: str, tally: Tally | None) -> list[Recorded]:
+    """What was measured of an injection in one case; nothing where none of its turns counts."""
+    values = _present(pool.differences[:, pool.columns.index(label)])
+    if not values:
+        return []
+    interval = signed_rank_interval(values, CONFIDENCE)
+    tails = _present(pool.differences[:, pool.columns.index(label + TAIL)])
+    return [
+        Recorded(
+            inject=key[0],
+            disturb=key[1],
+            label=label,
+            pairs=len(values),
+            change=math.expm1(interval.point),
+            low=math.expm1(interval.low) if interval.low > -math.inf else None,
+            high=math.expm1(interval.high) if interval.high < math.inf else None,
+            tail=math.expm1(statistics.median(tails)),
+            found=tally.found[label][0] / tally.suites if tally else None,
+        )
+    ]
+
+
+def pool(rows: Sequence[Row]) -> Pool:
+    """Recorded pairs as a pool to deal from, without the turns that a comparison would drop."""
+    pairs = [
+        Pair(turns=tuple(turn for turn in row.pair.turns if turn.control or not too_disturbed(turn)))
+        for row in rows
+    ]
+    cases = _labels(rows, control=False)
+    controls = _labels(rows, control=True)
+    columns = (*cases, *(label + TAIL for label in cases), *controls)
+    place = {label: number for number, label in enumerate(columns)}
+    differences = np.full((len(pairs), len(columns)), np.nan)
+    for number, pair in enumerate(pairs):
+        for found in (gate.samples([pair]), gate.tails([pair]), gate.samples([pair], controls=True)):
+            for label, values in found.items():
+                differences[number, place[label]] = values[0]
+    timed: dict[str, list[float]] = {}
+    for row in rows:
+        for turn in row.pair.turns:
+            timed.setdefault(turn.label, []).append(_turn_s(turn))
+    return Pool(
+        cases=cases,
+        controls=controls,
+        columns=columns,
+        differences=differences,
+        pair_s=statistics.median(row.took for row in rows),
+        case_s={label: statistics.median(timed[label]) for label in cases},
+    )
+
+
+def _labels(rows: Sequence[Row], *, control: bool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(t.label for row in rows for t in row.pair.turns if t.control == control))
+
+
+def _turn_s(turn: Turn) -> float:
+    """About what a turn takes: both sides' rounds, and the warm-up calls ahead of each side's."""
+    rounds = len(turn.base.round_seconds)
+    return math.fsum((*turn.base.round_seconds, *turn.head.round_seconds)) * (1 + WARMUP / rounds)
+
+
+def simulate(task: Task) -> Tally:
+    """What comes of so many suite comparisons."""
+    dealer = _Dealer(task)
+    cases = task.pool.cases
+    hits, trials = dict.fromkeys(cases, 0), dict.fromkeys(cases, 0)
+    courses, complete = [], 0
+    for number in range(task.suites):
+        slower = (cases[number % len(cases)],) if task.one else cases
+        course = _compare(dealer.shuffled(slower), task)
+        found = [label for label in slower if {label, label + TAIL} & course.regressed]
+        complete += len(found) == len(slower)
+        for label in slower:
+            trials[label] += 1
+            hits[label] += label in found
+        courses.append(course)
+    return Tally(
+        suites=task.suites,
+        failed=sum(bool(course.regressed) for course in courses),
+        inconclusive=sum(course.inconclusive for course in courses),
+        suspected=sum(course.suspected for course in courses),
+        unfair=sum(course.unfair for course in courses),
+        reused=sum(course.reused for course in courses),
+        complete=complete,
+        seconds=statistics.fmean(course.seconds for course in courses),
+        found={label: (hits[label], trials[label]) for label in cases},
+    )
+
+
+class _Dealer:
+    """Deals pairs without laying any back, and shuffles anew when all have been dealt."""
+
+    def __init__(self, task: Task) -> None:
+        self._pool, self._task = task.pool, task
+        self._generator = np.random.default_rng(task.seed)
+        self._shift = np.zeros(len(task.pool.columns))
+        self._whole = not np.isnan(task.pool.differences).any()
+        self._left: list[int] = []
+        self.seconds = 0.0
+        self.reused = False
+
+    def shuffled(self, slower: Sequence[str]) -> "_Dealer":
+        """All pairs at hand again; these cases are slower from now on."""
+        named = {*slower, *(label + TAIL for label in slower)}
+        growth = math.log1p(self._task.amount)
+        self._shift = np.array([growth if label in named else 0.0 for label in self._pool.columns])
+        self._left = self._generator.permutation(self._pool.pairs).tolist()
+        self.seconds, self.reused = 0.0, False
+        return self
+
+    def deal(self, pairs: int, cases: Sequence[str]) -> dict[str, list[float]]:
+        """So many pairs' differences of these cases, their tails, and all controls.
+
+        For a pair that lacks a case another one is dealt, up to half as many again, as is measured.
+        """
+        pool = self._pool
+        dealt: list[int] = []
+        needed = [pool.columns.index(label) for label in cases]
+        while len(dealt) < math.ceil(1.5 * pairs) and self._fewest(dealt, needed) < pairs:
+            if not self._left:
+                self._left = self._generator.permutation(pool.pairs).tolist()
+                self.reused = True
+            dealt.append(self._left.pop())
+        chosen = pool.differences[dealt]
+        if self._task.swap:
+            chosen = chosen * self._generator.choice((-1.0, 1.0), (len(dealt), 1))
+        absent = [label for label in pool.cases if label not in cases]
+        self.seconds += len(dealt) * (pool.pair_s - math.fsum(pool.case_s[label] for label in absent))
+        left_out = {*absent, *(label + TAIL for label in absent)}
+        found = zip(pool.columns, (chosen + self._shift).T, strict=True)
+        return {label: kept for label, column in found if label not in left_out and (kept := _present(column))}
+
+    def _fewest(self, dealt: Sequence[int], needed: Sequence[int]) -> int:
+        """Pairs of the case that has the fewest."""
+        if self._whole:
+            return len(dealt)
+        present = ~np.isnan(self._pool.differences[dealt][:, needed])
+        return int(present.sum(axis=0).min(initial=len(dealt)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """What one simulated comparison came to."""
+
+    regressed: frozenset[str]
+    inconclusive: bool
+    suspected: bool
+    unfair: bool
+    reused: bool
+    seconds: float
+
+
+def _compare(dealer: _Dealer, task: Task) -> _Course:
+    """The course of `paired.compare_sides`, on dealt differences."""
+    rules, pool = task.rules, task.pool
+    for _ in range(2):
+        first = dealer.deal(rules.screen_pairs, pool.cases)
+        controls = {label: first.pop(label) for label in pool.controls if label in first}
+        bad = gate.invalid_controls(controls, rules)
+        if not bad:
+            break
+    screening = gate.screen(first, rules)
+    second: Mapping[str, Sequence[float]] = {}
+    if not bad:
+        if screening.unresolved:
+            more = dealer.deal(rules.screen_pairs, screening.unresolved)
+            first = {label: [*values, *more.get(label, ())] for label, values in first.items()}
+        if screening.suspects:
+            second = _second(dealer, screening, task)
+    decided = () if task.failures_only and not second else gate.decide(first, second, screening.suspects, rules)
+    return _Course(
+        regressed=frozenset(decision.label for decision in decided if decision.verdict == "regressed"),
+        inconclusive=any(decision.verdict == "inconclusive" for decision in decided),
+        suspected=bool(screening.suspects),
+        unfair=bool(bad),
+        reused=dealer.reused,
+        seconds=dealer.seconds,
+    )
+
+
+def _second(dealer: _Dealer, screening: gate.Screening, task: Task) -> dict[str, list[float]]:
+    """The differences that decide, in two halves: what the first one clears is not measured again."""
+    rules, pool = task.rules, task.pool
+    half = rules.decide_pairs // 2
+    found: dict[str, list[float]] = {}
+    left = list(screening.suspects)
+    for pairs in (half, rules.decide_pairs - half):
+        again = cases_of(left, pool.cases)
+        if not again:
+            break
+        for label, values in dealer.deal(pairs, again).items():
+            if label not in pool.controls:
+                found[label] = [*found.get(label, ()), *values]
+        if SUITE in left:
+            found[SUITE] = gate.suite(found, screening.suspects)
+        left = [label for label in left if not gate.cleared(found.get(label, ()), label, rules)]
+    return found
+
+
+def spreads(rows: Sequence[Row], disturb: str) -> tuple[Spread, ...]:
+    """Of each case: how far pairs lie apart, and how far sessions do, a session being one side's rounds."""
+    found = []
+    for label in _labels(rows, control=False):
+        turns = [turn for row in rows for turn in row.pair.turns if turn.label == label]
+        if len(turns) < 2:
+            continue
+        d = [gate.difference(turn) for turn in turns]
+        middle = statistics.median(d)
+        sessions = [turn.base.round_seconds for turn in turns]
+        found.append(
+            Spread(
+                disturb=disturb,
+                label=label,
+                pairs=len(turns),
+                paired=statistics.stdev(d),
+                paired_robust=MAD_TO_SD * statistics.median(abs(value - middle) for value in d),
+                median=statistics.stdev(math.log(statistics.median(rounds)) for rounds in sessions),
+                minimum=statistics.stdev(math.log(min(rounds)) for rounds in sessions),
+            )
+        )
+    return tuple(found)
+
+
+def _present(column: FloatArray) -> list[float]:
+    """The values that there are."""
+    kept: list[float] = column[~np.isnan(column)].tolist()
+    return kept
