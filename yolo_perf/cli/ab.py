@@ -91,7 +91,8 @@ def ab(
       inject:KIND=AMOUNT     a known slow-down (spin, convolution, intermittent), as in inject:spin=3%@n-onnx
 
     Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
-    1 regressed or missing, 2 usage, 3 not decided (--strict), 4 the host was not fair, 130 interrupted.
+    1 regressed, missing or nothing measured, 2 usage, 3 not decided (--strict), 4 the host was not fair,
+    130 interrupted.
     """
     from yolo_perf.verdict.gate import Rules
     from yolo_perf.verdict.processes import alone, ended_by_signals
@@ -104,6 +105,7 @@ def ab(
     rules = Rules()
     if pairs:
         rules = replace(rules, screen_pairs=pairs, decide_pairs=max(2 * pairs, rules.decide_pairs))
+    rules.check(1)  # better now than after the sides were prepared
     setup = _setup(**options)
     sides = [parse_side(words, Path.cwd()) for words in (base, head)]
     with ended_by_signals(), alone():
@@ -174,9 +176,9 @@ def exit_code(result: "Result", *, strict: bool) -> int:
         return FAILED_EXIT
     if outcome.interrupted:
         return INTERRUPTED_EXIT
-    if not outcome.first or (strict and verdicts & {"inconclusive", "incomparable"}):
-        return FAILED_EXIT if not outcome.first else UNDECIDED_EXIT
-    return 0
+    if not result.measured:
+        return FAILED_EXIT
+    return UNDECIDED_EXIT if strict and verdicts & {"inconclusive", "incomparable"} else 0
 
 
 class _Progress:

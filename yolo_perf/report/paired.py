@@ -10,7 +10,7 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.records import HostUse, Interval
 from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
-from yolo_perf.verdict.gate import SUITE, Decision, samples
+from yolo_perf.verdict.gate import SUITE, TAIL, Decision, samples
 from yolo_perf.verdict.result import Result
 from yolo_perf.verdict.sides import Side
 from yolo_perf.verdict.stats import hodges_lehmann
@@ -25,7 +25,7 @@ def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     for decision in result.decisions:
         table.add_row(
             printable(decision.label),
-            *_times(decision, batches.get(decision.label, 1)),
+            *_times(decision, batches.get(decision.label.removesuffix(TAIL), 1)),
             *_change(decision.ratio),
             _percent(decision.detectable),
             Text(decision.verdict.upper(), style=STYLES[decision.verdict]),
@@ -147,9 +147,11 @@ def _end(result: Result, color: bool) -> list[str]:
     lines = [f"{counted} in {result.seconds / 60:.1f} min"]
     if outcome.invalid_controls:
         lines.append(
-            f"HOST INVALID: {', '.join(outcome.invalid_controls)} differ between the sides, twice, though they are "
-            "the same code. Nothing is decided. Try again when the machine is quieter."
+            f"HOST INVALID: {', '.join(outcome.invalid_controls)} differ between the sides, twice, though they "
+            "are the same code. Nothing is decided. Try again when the machine is quieter."
         )
+    elif not result.measured:
+        lines.append("NOTHING MEASURED: no pair of any case.")
     elif not outcome.complete:
         why = "interrupted" if outcome.interrupted else "the time budget ran out"
         lines.append(f"PARTIAL: {why}.")

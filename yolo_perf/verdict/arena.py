@@ -91,6 +91,7 @@ class Arena:
                     raise UsageError(f"{side.name}: its interpreter loads yolo_perf from {reply['tree']}.")
             libraries = (opened[0]["libraries"], opened[1]["libraries"])
             names = self._names([reply["optimizations"] for reply in opened])
+            self._check_injections(names)
             prepared: list[dict[str, dict[str, Any]]] = []
             for number, process in enumerate(pair):
                 prepared.append(self._try_all(process, names, opened[number]["optimizations"], folder, number))
@@ -104,6 +105,13 @@ class Arena:
             if name not in every:
                 raise UsageError(f"Neither side has the optimisation {name!r}. They have: {', '.join(every)}.")
         return [name for name in every if not self.setup.optimizations or name in self.setup.optimizations]
+
+    def _check_injections(self, names: Sequence[str]) -> None:
+        """Raise UsageError where a slow-down is for a case that is not measured: it would pass for not found."""
+        labels = [f"{size}-{name}" for size in self.setup.sizes for name in names]
+        for each in (injection for side in self.sides for injection in side.inject):
+            if each.case not in ("", *labels):
+                raise UsageError(f"inject: there is no case {each.case!r}. Choose from: {', '.join(labels)}.")
 
     def _try_all(
         self, process: Process, names: Sequence[str], known: Sequence[str], folder: str, number: int

@@ -66,8 +66,11 @@ class _Course:
     def take(self, stage: Stage, into: list[Pair], labels: Sequence[str], pairs: int) -> None:
         """Measure so many pairs more, as long as there is time and nobody interrupts.
 
-        For a pair that was disturbed another one is measured, up to half as many again.
+        For a pair that was disturbed another one is measured, up to half as many again. Without a case nothing
+        is: controls alone decide nothing.
         """
+        if not labels:
+            return
         before = _fewest(into, labels)
         for done in range(1, math.ceil(1.5 * pairs) + 1):
             if not self.complete or _fewest(into, labels) - before >= pairs:
@@ -76,13 +79,11 @@ class _Course:
                 self.complete = False
                 return
             try:
-                pair = self.measure(labels)
+                into.append(self._undisturbed(self.measure(labels)))
+                ratios = {label: math.exp(hodges_lehmann(d)) for label, d in gate.samples(into).items()}
+                self.tell(Progress(stage=stage, pair=done, pairs=pairs, ratios=ratios))
             except KeyboardInterrupt:
                 self.complete, self.interrupted = False, True
-                return
-            into.append(self._undisturbed(pair))
-            ratios = {label: math.exp(hodges_lehmann(d)) for label, d in gate.samples(into).items()}
-            self.tell(Progress(stage=stage, pair=done, pairs=pairs, ratios=ratios))
 
     def _undisturbed(self, pair: Pair) -> Pair:
         """The pair without the cases that the host disturbed beyond the limit; both sides go together."""
@@ -160,7 +161,9 @@ def confirm(
     course.take("decide", course.second, suspects, rules.decide_pairs)
     found = gate.samples(course.second)
     decisions = gate.decide(found, found, [label for label in suspects if label in found], rules)
-    return tuple(_timed(each, course) for each in decisions if each.label != SUITE)
+    return tuple(_timed(each, course) for each in decisions if each.label != SUITE) + tuple(
+        _unmeasured(label) for label in suspects if label not in found
+    )
 
 
 def decisive(pairs: Sequence[Pair], screening: Screening) -> dict[str, list[float]]:

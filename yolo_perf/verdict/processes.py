@@ -48,7 +48,8 @@ class Process:
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         environment = {**os.environ, **STEADY, **dict(side.environment)}
-        environment["PYTHONPATH"] = os.pathsep.join([str(side.tree), *_python_path()])
+        path = environment.get("PYTHONPATH", "").split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join([str(side.tree), *filter(None, path)])
         if not CAN_STOP:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
@@ -151,14 +152,12 @@ class Process:
 @contextlib.contextmanager
 def processes(*sides: Side, time_limit_s: float) -> Iterator[tuple[Process, ...]]:
     """A process for each side, all of them gone when it is over, however it ends."""
-    started: list[Process] = []
-    try:
+    with contextlib.ExitStack() as ends:
+        started = []
         for side in sides:
             started.append(Process(side, time_limit_s=time_limit_s))
+            ends.callback(started[-1].end)
         yield tuple(started)
-    finally:
-        for process in started:
-            process.end()
 
 
 @contextlib.contextmanager
@@ -173,15 +172,15 @@ def alone() -> Iterator[None]:
         yield
         return
     path = cache_folder() / "timing.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as lock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise YoloPerfError(
-            "Another comparison is timing on this machine: two at once would disturb each other. Wait for it."
-        ) from error
+        except BlockingIOError as error:
+            raise YoloPerfError(
+                "Another comparison is timing on this machine: two at once would disturb each other. Wait for it."
+            ) from error
+        yield
 
 
 @contextlib.contextmanager
@@ -201,10 +200,6 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
-
-
-def _python_path() -> list[str]:
-    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
 
 
 def _ending(code: int) -> str:

@@ -23,3 +23,8 @@ class Result:
     def decisions(self) -> tuple[Decision, ...]:
         """One a case that either side has, then the suite."""
         return (*self.outcome.decisions, *self.survey.absent)
+
+    @property
+    def measured(self) -> bool:
+        """Whether a single pair of any case was measured: a comparison of nothing must not pass."""
+        return any(decision.pairs for decision in self.outcome.decisions)

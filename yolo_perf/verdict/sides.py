@@ -108,7 +108,7 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
             except OSError:
                 if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
                     raise
-    return commit, target
+    return commit, target.resolve()
 
 
 def _git(folder: Path, *arguments: str) -> str:
