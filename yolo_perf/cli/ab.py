@@ -46,7 +46,7 @@ def _seconds(what: str) -> Callable[..., float | None]:
     "--pairs",
     default=None,
     callback=_count("The number of pairs"),
-    help="Process pairs of the screen [6]; twice as many, 16 at least, decide on what it suspects.",
+    help="Process pairs of the screen [6]; four times as many decide on what it suspects.",
 )
 @click.option(
     "--budget",
@@ -104,7 +104,7 @@ def ab(
         check_writable(json_path)
     rules = Rules()
     if pairs:
-        rules = replace(rules, screen_pairs=pairs, decide_pairs=max(2 * pairs, rules.decide_pairs))
+        rules = replace(rules, screen_pairs=pairs, decide_pairs=4 * pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = _setup(**options)
     sides = [parse_side(words, Path.cwd()) for words in (base, head)]

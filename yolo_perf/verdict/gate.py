@@ -42,9 +42,9 @@ class Rules:
     equivalence: float = 0.03  # a change surely within this is none at all
     floors: Mapping[str, float] = field(default_factory=dict)  # calibrated, by label: what identical code shows
     screen_pairs: int = 6
-    decide_pairs: int = 16
+    decide_pairs: int = 24
     suspect_p: float = 0.10
-    suspect_change: float = 0.005
+    suspect_change: float = 0.0075
     family_error: float = 0.02  # that any of the suspects is called regressed, or improved, in error
     confidence: float = 0.95  # of the interval that is shown
     suite_margin: float = 0.005
@@ -179,11 +179,16 @@ def decide(first: Samples, second: Samples, suspects: Sequence[str], rules: Rule
     """A decision for each case of the first stage, and for the suite, in that order.
 
     `second` holds the suspects' fresh differences. A suspect that it lacks, or of which it holds less than
-    was planned, is inconclusive.
+    was planned, is inconclusive, unless half of them cleared it. A cleared one stays in the family as a p of 1.
     """
     ready = [label for label in suspects if len(second.get(label, ())) >= rules.decide_pairs]
-    slower = _adjusted({label: signed_rank_p(second[label], _log_margin(label, rules)) for label in ready})
-    faster = _adjusted({label: _p_below(second[label], _log_margin(label, rules)) for label in ready})
+    slower = dict.fromkeys(suspects, 1.0) | {
+        label: signed_rank_p(second[label], _log_margin(label, rules)) for label in ready
+    }
+    faster = dict.fromkeys(suspects, 1.0) | {
+        label: _p_below(second[label], _log_margin(label, rules)) for label in ready
+    }
+    slower, faster = _adjusted(slower), _adjusted(faster)
     rest = suite(first, [label for label in suspects if label != SUITE])
     every: dict[str, Sequence[float]] = {**first, **({SUITE: rest} if rest else {})}
     found = []
@@ -191,11 +196,22 @@ def decide(first: Samples, second: Samples, suspects: Sequence[str], rules: Rule
         if label not in suspects:
             if not label.endswith(TAIL):  # of a tail only what is wrong with it is told
                 found.append(_unsuspected(label, values, rules))
-        elif label not in ready:
+        elif label not in ready and not cleared(second.get(label, ()), label, rules):
             found.append(_unconfirmed(label, values, len(second.get(label, ())), rules))
         else:
             found.append(_confirmed(label, second[label], slower[label], faster[label], rules))
     return tuple(found)
+
+
+def cleared(values: Sequence[float], label: str, rules: Rules) -> bool:
+    """Whether half of a suspect's fresh pairs show it equal, and surely not beyond the margin.
+
+    Then the other half is not measured. That ends in UNCHANGED alone, so it can raise no false alarm.
+    """
+    if 2 * len(values) < rules.decide_pairs:
+        return False
+    below = signed_rank_p([-value for value in values], -_log_margin(label, rules))  # of "at least the margin"
+    return below <= (1 - EQUIVALENCE_CONFIDENCE) / 2 and _equal(values, label, rules)
 
 
 def invalid_controls(found: Samples, rules: Rules) -> tuple[str, ...]:

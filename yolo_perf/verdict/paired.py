@@ -179,10 +179,17 @@ def _extend_and_decide(course: _Course, labels: Sequence[str], screening: Screen
     rules = course.rules
     if screening.unresolved:
         course.take("extend", course.first, screening.unresolved, rules.screen_pairs)
-    if screening.suspects:
-        named = {label.removesuffix(TAIL) for label in screening.suspects}
-        again = labels if SUITE in named else [label for label in labels if label in named]
-        course.take("decide", course.second, again, rules.decide_pairs)
+    half = rules.decide_pairs // 2
+    course.take("decide", course.second, cases_of(screening.suspects, labels), half)
+    found = decisive(course.second, screening)
+    left = [label for label in screening.suspects if not gate.cleared(found.get(label, ()), label, rules)]
+    course.take("decide", course.second, cases_of(left, labels), rules.decide_pairs - half)
+
+
+def cases_of(suspects: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """What has to be measured to decide on these suspects: their cases; all of them for the suite."""
+    named = {label.removesuffix(TAIL) for label in suspects}
+    return [label for label in labels if label in named or SUITE in named]
 
 
 def _timed(decision: Decision, course: _Course) -> Decision:
