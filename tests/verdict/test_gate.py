@@ -17,6 +17,7 @@ from yolo_perf.verdict.gate import (
     Decision,
     Rules,
     Screening,
+    cleared,
     decide,
     difference,
     invalid_controls,
@@ -26,7 +27,7 @@ from yolo_perf.verdict.gate import (
     tails,
 )
 
-RULES = Rules()
+RULES = Rules(screen_pairs=6, decide_pairs=16, suspect_change=0.005)
 ONE_TO_SIX = tuple(step / 1000 for step in range(1, 7))
 OPPOSITE: Mapping[Verdict, Verdict] = {"regressed": "improved", "improved": "regressed"}
 SLOW_AND_FAST = (0.042, -0.018) * 3
@@ -147,8 +148,9 @@ def test_suspects_are_no_part_of_the_suite() -> None:
     found = {"n-eager": (0.0,) * 6, "n-onnx": (0.0,) * 6, "n-int8": (0.1,) * 6}
     assert screen(found, RULES).suspects == ("n-int8",)
     decisions = {each.label: each for each in decide(found, {}, ("n-int8",), RULES)}
-    assert decisions[SUITE].ratio is not None
-    assert decisions[SUITE].ratio.point == 1
+    mean = decisions[SUITE].ratio
+    assert mean is not None
+    assert mean.point == 1
 
 
 # The decision
@@ -222,6 +224,30 @@ def test_a_suspect_with_fewer_pairs_than_planned_is_not_decided(count: int) -> N
     (found,) = decide(first, second, ("n-eager",), RULES)
     assert (found.verdict, found.confirmed, found.pairs) == ("inconclusive", False, 6)
     assert found.reason == f"suspected; {count} of 16 pairs to decide on were measured"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((0.0,) * 8, "unchanged"),
+        ((0.0,) * 7, "inconclusive"),  # not yet half of them
+        ((math.log1p(0.011),) * 8, "inconclusive"),  # equal, yet beyond the margin
+        ((0.01, -0.01) * 4, "inconclusive"),  # equal, not surely within the margin
+        ((0.05, -0.05) * 4, "inconclusive"),
+    ],
+)
+def test_half_of_the_pairs_clear_a_suspect(values: tuple[float, ...], verdict: Verdict) -> None:
+    (found,) = decide({"n-eager": (0.2,) * 6}, {"n-eager": values}, ("n-eager",), RULES)
+    assert found.verdict == verdict
+    assert found.confirmed == cleared(values, "n-eager", RULES) == (verdict == "unchanged")
+
+
+def test_a_cleared_suspect_stays_in_the_family() -> None:
+    """Holm over two, though one of them is no longer in question."""
+    second = {"n-eager": (0.0,) * 8, "n-onnx": (0.05,) * 16}
+    decisions = decide(second, second, tuple(second), RULES)
+    assert [each.verdict for each in decisions[:2]] == ["unchanged", "regressed"]
+    assert decisions[1].reason.endswith("(p 3.1e-05)")
 
 
 def test_an_unsuspected_case_never_fails() -> None:
@@ -309,7 +335,7 @@ def test_too_few_pairs_to_decide_anything_are_refused(rules: Rules, cases: int, 
 
 @pytest.mark.parametrize("cases", [0, 1, 5, 100])
 def test_the_default_pairs_are_enough(cases: int) -> None:
-    RULES.check(cases)
+    Rules().check(cases)
 
 
 # Controls

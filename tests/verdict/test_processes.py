@@ -1,0 +1,318 @@
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from yolo_perf.errors import YoloPerfError
+from yolo_perf.verdict import processes as module
+from yolo_perf.verdict import worker
+from yolo_perf.verdict.processes import CAN_STOP, Process, SideError, alone, ended_by_signals, processes
+from yolo_perf.verdict.sides import Side, own_tree
+
+TALKER = """\
+import json, os, sys
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["do"] == "say":
+        print(order["text"], flush=True)
+    elif order["do"] == "environment":
+        print(json.dumps(dict(os.environ)), flush=True)
+    elif order["do"] == "leave":
+        print("first words", "last words", sep="\\n", file=sys.stderr)
+        sys.exit(order["code"])
+"""
+"""Answers what it is told to; nothing to any other order."""
+WAITS_FOREVER = """\
+import contextlib, sys
+from pathlib import Path
+from yolo_perf.verdict.processes import SideError, ended_by_signals, processes
+from yolo_perf.verdict.sides import parse_side
+
+side = parse_side((), Path())
+with ended_by_signals(), processes(side, side, time_limit_s=60) as pair:
+    for process in pair:
+        with contextlib.suppress(SideError):
+            process.ask(do="nothing")  # it has answered, so it is past its start
+        process.rest()
+    print(*(process._child.pid for process in pair), flush=True)
+    sys.stdin.readline()
+"""
+unix = pytest.mark.skipif(not CAN_STOP, reason="no SIGSTOP here")
+
+
+@pytest.fixture(autouse=True)
+def talker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "talker.py"
+    script.write_text(TALKER)
+    monkeypatch.setattr(worker, "__file__", str(script))
+
+
+def side(**environment: str) -> Side:
+    return Side(
+        name="ref:main", tree=own_tree(), python=Path(sys.executable), environment=tuple(environment.items())
+    )
+
+
+@contextlib.contextmanager
+def one(time_limit_s: float = 60.0, **environment: str) -> Iterator[Process]:
+    with processes(side(**environment), time_limit_s=time_limit_s) as (process,):
+        yield process
+
+
+def system(process: Process) -> psutil.Process:
+    return psutil.Process(process._child.pid)
+
+
+def failure(process: Process, **order: object) -> str:
+    with pytest.raises(SideError) as raised:
+        process.ask(**order)
+    return str(raised.value)
+
+
+# Orders and answers
+
+
+def test_an_order_is_answered() -> None:
+    with one() as process:
+        assert process.ask(do="say", text='{"seconds": 0.25}') == {"seconds": 0.25}
+
+
+def test_both_sides_work_before_either_is_heard() -> None:
+    with processes(side(), side(), time_limit_s=60) as pair:
+        for number, process in enumerate(pair):
+            process.send(do="say", text=f'{{"number": {number}}}')
+        assert [process.receive() for process in pair] == [{"number": 0}, {"number": 1}]
+
+
+def test_the_environment_of_a_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    with one(OMP_NUM_THREADS="3", MALLOC_TOP_PAD_="0") as process:
+        found = process.ask(do="environment")
+    assert found["PYTHONPATH"] == os.pathsep.join([str(own_tree()), "/elsewhere"])
+    assert (found["OMP_NUM_THREADS"], found["MALLOC_TOP_PAD_"]) == ("3", "0")
+    assert found["MALLOC_TRIM_THRESHOLD_"] == module.STEADY["MALLOC_TRIM_THRESHOLD_"]
+    assert found["PATH"] == os.environ["PATH"]
+
+
+def test_a_sides_own_path_comes_after_its_tree() -> None:
+    with one(PYTHONPATH="/own") as process:
+        assert process.ask(do="environment")["PYTHONPATH"] == os.pathsep.join([str(own_tree()), "/own"])
+
+
+# Failures name the side
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"error": "ValueError: no such size"}', "ref:main: ValueError: no such size."),
+        ("hello", "ref:main: it answered 'hello\\n'."),
+        ("[1, 2]", "ref:main: [1, 2]."),
+    ],
+)
+def test_an_answer_that_is_none(text: str, message: str) -> None:
+    with one() as process:
+        assert failure(process, do="say", text=text) == message
+
+
+def test_a_process_that_ends_has_the_last_word() -> None:
+    with one() as process:
+        message = failure(process, do="leave", code=3)
+        assert message == "ref:main: it ended with exit code 3 (last words)."
+
+
+def test_an_order_to_one_that_has_ended() -> None:
+    with one() as process:
+        process.send(do="leave", code=0)
+        process._child.wait()
+        assert failure(process, do="say", text="{}").startswith("ref:main: it ended with exit code 0 (last words)")
+
+
+@unix
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [("SIGKILL", "SIGKILL, most likely for want of memory"), ("SIGABRT", "SIGABRT")],
+)
+def test_a_process_that_is_killed(number: str, message: str) -> None:
+    with one() as process:
+        os.kill(process._child.pid, getattr(signal, number))
+        with pytest.raises(SideError, match=rf"^ref:main: it ended with {message}\.$"):
+            process.receive()
+
+
+def test_a_process_that_hangs() -> None:
+    with one(time_limit_s=0.2) as process:
+        assert failure(process, do="nothing") == "ref:main: no answer within 0.2 s."
+
+
+def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
+    wrong = Side(name="python:none", tree=own_tree(), python=tmp_path / "none")
+    with (
+        pytest.raises(SideError, match=r"^python:none: .*none does not start: No such file"),
+        processes(side(), wrong, time_limit_s=60),
+    ):
+        pass
+    assert psutil.Process().children() == []
+
+
+# Standing still
+
+
+@unix
+def test_a_process_at_rest_is_stopped_until_it_is_woken() -> None:
+    with one() as process:
+        for _ in range(3):
+            process.rest()
+            assert system(process).status() == psutil.STATUS_STOPPED
+            process.wake()
+            assert process.ask(do="say", text="{}") == {}
+            assert system(process).status() != psutil.STATUS_STOPPED
+
+
+@unix
+def test_an_order_waits_for_one_that_is_at_rest() -> None:
+    with one(time_limit_s=0.2) as process:
+        process.rest()
+        assert failure(process, do="say", text="{}") == "ref:main: no answer within 0.2 s."
+        process.wake()
+        process.time_limit_s = 60
+        assert process.receive() == {}
+
+
+def test_one_that_has_ended_may_rest() -> None:
+    with one() as process:
+        process._child.kill()
+        process._child.wait()
+        process.rest()
+        process.wake()
+
+
+@unix
+def test_one_that_ends_while_it_is_sent_to_rest_is_not_waited_for() -> None:
+    with one() as process:
+        process.send(do="leave", code=0)
+        process.rest()  # stopped or gone, whichever comes first
+        process.wake()
+
+
+def test_without_signals_that_stop_pools_are_asked_not_to_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CAN_STOP", False)
+    monkeypatch.setattr(module, "SETTLE_S", 0.0)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with one() as process:
+        process.rest()
+        process.wake()
+        assert process.ask(do="environment")["OMP_WAIT_POLICY"] == "PASSIVE"
+    with one(OMP_WAIT_POLICY="ACTIVE") as process:
+        assert process.ask(do="environment")["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+# The end
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, SystemExit])
+def test_no_process_is_left(error: type[BaseException] | None) -> None:
+    with contextlib.suppress(error or ValueError), processes(side(), side(), time_limit_s=60) as pair:
+        found = [system(process) for process in pair]
+        pair[1].rest()
+        if error:
+            raise error
+    assert [process.is_running() for process in found] == [False, False]
+    assert psutil.Process().children() == []
+
+
+def test_an_end_that_fails_does_not_spare_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C once more, while the first is being ended."""
+    end = Process.end
+
+    def ends(process: Process) -> None:
+        end(process)
+        if process.side.threads == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Process, "end", ends)
+    with pytest.raises(KeyboardInterrupt), processes(side(), replace(side(), threads=2), time_limit_s=60):
+        pass
+    assert psutil.Process().children() == []
+
+
+def is_gone(pid: int) -> bool:
+    """Whether it has ended; what nobody has asked after yet has."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel is asked to end them")
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_no_stopped_process_outlives_the_command(name: str, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS_FOREVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(own_tree())},
+    ) as command:
+        assert command.stdout is not None
+        found = [int(pid) for pid in command.stdout.readline().split()]
+        assert [psutil.Process(pid).status() for pid in found] == [psutil.STATUS_STOPPED] * 2
+        command.send_signal(getattr(signal, name))
+        assert command.wait(timeout=30) == code
+    deadline = time.monotonic() + 30
+    while not all(map(is_gone, found)):
+        assert time.monotonic() < deadline
+
+
+# One at a time, and signals
+
+
+@unix
+def test_a_second_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "cache"))
+    with alone(), pytest.raises(YoloPerfError, match="Another comparison is timing on this machine"), alone():
+        pass
+    with alone():
+        pass
+
+
+def test_what_blocks_within_is_no_second_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(BlockingIOError), alone():
+        raise BlockingIOError
+
+
+@unix
+@pytest.mark.parametrize("name", module.GONE)
+def test_a_signal_to_go_ends_by_way_of_finally(name: str) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended, ended_by_signals():
+        assert signal.getsignal(number) != before
+        signal.raise_signal(number)
+    assert ended.value.code == 128 + number
+    assert signal.getsignal(number) == before
+
+
+def test_signals_are_the_main_threads() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found: list[object] = []
+
+    def elsewhere() -> None:
+        with ended_by_signals():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [before]
