@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from rich import console  # noqa: F401
 import yolo_perf.analysis.bench
 import yolo_perf.analysis.work
 import yolo_perf.report.tables
+import yolo_perf.verdict.confirm
 import yolo_perf.verdict.sessions
 import yolo_perf.yolov5.seeded
 from tests.factories import peaks
@@ -61,6 +63,7 @@ class Project:
         return self.pytester.runpytest_inprocess(
             target,
             "--perf-rounds=3",
+            "--perf-confirm=off",  # what a session measures is made up: no process could confirm it
             "--benchmark-timer=fake_clock.tick",
             "-p",
             "no:hypothesispytest",  # it would import hypothesis anew in every session
@@ -125,8 +128,8 @@ def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> Non
             "*eager*+200.0 %",
             "Compared with *: 2 regressed.",
             "A latency that grew by less than +118.5 % would not be seen (1 session, default noise).",
-            "REGRESSED n-eager: latency +200.0 %, beyond +118.5 % (1 session, default noise)",
-            "REGRESSED n-eager: utilization -66.7 %, beyond -54.2 % (1 session, default noise)",
+            "REGRESSED n-eager: latency +200.0 %, beyond +118.5 % (1 session, default noise) (weak: *)",
+            "REGRESSED n-eager: utilization -66.7 %, beyond -54.2 % (1 session, default noise) (weak: *)",
             "Not saved as a baseline*",
         ]
     )
@@ -135,6 +138,60 @@ def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> Non
     assert len(project.baselines) == 1
     suite = ElementTree.parse(project.pytester.path / "junit.xml").getroot()[0]
     assert suite.get("failures") == "2"
+
+
+def fresh(seconds: float) -> Callable[..., dict[str, float]]:
+    """In the place of what times fresh processes."""
+    return lambda cases, *_: dict.fromkeys(cases, seconds)
+
+
+def test_a_suspect_that_fresh_processes_clear_passes_and_is_told(project: Project) -> None:
+    project.run("--perf-save")
+    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", fresh(1.0))
+    result = project.run("--benchmark-compare", "--perf-confirm=auto", step=3.0)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "*timing n-eager, n-batched again in 5 fresh processes",
+            "*eager*3000*+0.0 %",
+            "Compared with *: 2 unchanged.",
+            "UNCHANGED n-eager: suspected by the saved baseline (+200.0 %), not confirmed: latency +0.0 %, *",
+        ]
+    )
+    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", fresh(4.0))
+    result = project.run("--benchmark-compare", "--perf-confirm=auto", step=3.0)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["REGRESSED n-eager: latency +300.0 %, *(weaker: re-measured in 5 fresh processes *"]
+    )
+
+
+def test_ctrl_c_while_confirming_loses_nothing(project: Project) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    project.run("--perf-save")
+    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", interrupted)
+    result = project.run("--benchmark-compare", "--perf-confirm=fresh", "--perf-save", step=3.0)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "Compared with *: 2 inconclusive.",
+            "INCONCLUSIVE n-eager: suspected *",
+            "Interrupted: what was suspected*",
+        ]
+    )
+    (kept,) = project.pytester.path.glob(".pytest_cache/**/last-run.json")
+    assert len(read_run(kept).measurements) == 2
+    assert len(project.baselines) == 1
+
+
+def test_strict_fails_what_cannot_be_compared(project: Project) -> None:
+    project.run("--perf-save")
+    assert project.run("--benchmark-compare", "--perf-batch=2").ret == pytest.ExitCode.OK
+    result = project.run("--benchmark-compare", "--perf-batch=2", "--perf-strict")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED *gate[[]n-batched] - INCOMPARABLE*"])
 
 
 def test_an_improvement_passes(project: Project) -> None:
@@ -265,6 +322,7 @@ def test_a_baseline_can_be_named(project: Project) -> None:
         ("--perf-budget=0", "The time budget in seconds must be a positive number*"),
         ("--perf-budget=nan", "The time budget in seconds must be a positive number*"),
         ("--perf-latency-margin=-3", "The latency margin must be a positive number*"),
+        ("--perf-confirm=maybe", "The way to confirm is one of auto, fresh, off; got 'maybe'."),
         ("--perf-margins=n-eager", "A case's margin reads CASE=PERCENT or *; got 'n-eager'."),
         ("--perf-margins=n-eager:speed=5", "A case's margin reads *; got 'n-eager:speed=5'."),
         ("--perf-margins=n-eager=-1", "The margin of n-eager must be a positive number, got '-1'."),

@@ -23,6 +23,7 @@ _SETTINGS = (
     ("latency-margin", f"{parse.LATENCY_MARGIN * 100:.0f}", "latency may grow by this many per cent, noise aside"),
     ("utilization-margin", f"{parse.UTILIZATION_MARGIN * 100:.0f}", "and utilisation shrink by as much"),
     ("margins", "", "margins of single cases in per cent, as in n-onnx=5 or s-eager:utilization=20"),
+    ("confirm", parse.CONFIRM[0], "how a suspected regression is confirmed: auto, fresh (no pairing) or off"),
     ("baselines", "baselines", "folder of saved baselines"),
 )
 
@@ -40,6 +41,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SAVED",
         default="",
         help="show this run beside a saved one: a file, a machine's name, or a reference such as ryzen-7-6800hs",
+    )
+    parser.addini("perf_strict", "what is inconclusive or incomparable fails too", type="bool", default=False)
+    group.addoption(
+        "--perf-strict", action="store_true", help="what is inconclusive or incomparable fails the session too"
     )
     group.addoption("--perf-save", action="store_true", help="record this session as the machine's new baseline")
     group.addoption(
@@ -71,6 +76,8 @@ def read_settings(config: pytest.Config) -> Settings:
             setting_text(config, "utilization_margin"), "The utilisation margin"
         ),
         margins=parse.parse_margins(setting_text(config, "margins")),
+        confirm=parse.parse_choice(setting_text(config, "confirm"), "The way to confirm", parse.CONFIRM),
+        strict=bool(config.option.perf_strict or config.getini("perf_strict")),
         slow_down=parse.parse_slow_down(config.option.perf_slow_down),
     )
 

@@ -406,21 +406,48 @@ class PerfSession:
         from yolo_perf.report.tables import comparison_lines, reach, tally
         from yolo_perf.verdict.sessions import compare_runs
 
-        self.comparisons = compare_runs(
-            self._history, self.run, self._rules, expected=self._expected, absence=self._absence
-        )
+        run = self.run
+        found = compare_runs(self._history, run, self._rules, expected=self._expected, absence=self._absence)
+        self.comparisons, interrupted = self._confirm(found, run)
         self._say(f"Compared with {_relative(path)}: {tally(self.comparisons)}.")
         if seen := reach(self.comparisons):
             self._say(seen)
         for verdict, line in comparison_lines(self.comparisons):
             self._say(line, {"regressed": "red", "missing": "red", "improved": "green"}.get(verdict, "yellow"))
-        failing = [comparison for comparison in self.comparisons if comparison.fails]
+        strict = ("inconclusive", "incomparable") if self.settings.strict else ()
+        failing = [each for each in self.comparisons if each.fails or each.verdict in strict]
         undecided = all(c.verdict in ("incomparable", "new", "missing") for c in self.comparisons)
         if undecided and not failing:
             self._say("No case could be compared: that is no pass.", "red")
         if failing or undecided:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._report(failing)
+        if interrupted:
+            self._say("Interrupted: what was suspected and not yet confirmed is inconclusive.", "yellow")
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+    def _confirm(self, found: "tuple[Comparison, ...]", run: "Run") -> "tuple[tuple[Comparison, ...], bool]":
+        """The verdicts once the suspects have been measured again, and whether that was interrupted."""
+        if all(comparison.verdict != "regressed" for comparison in found):
+            return found, False  # nothing of what starts processes is loaded
+        from yolo_perf.verdict.arena import Setup
+        from yolo_perf.verdict.confirm import Grounds, confirm
+
+        settings = self.settings
+        setup = Setup(
+            sizes=(),
+            optimizations=(),
+            data=settings.data,
+            image_size=settings.image_size,
+            batch=settings.batch,
+            threads=self.bench.threads,
+        )
+        grounds = Grounds(
+            history=self._history, head=run, rules=self._rules, setup=setup, slow_down=settings.slow_down
+        )
+        with progress(self.config):
+            confirmation = confirm(found, grounds, settings.confirm)
+        return confirmation.comparisons, confirmation.interrupted
 
     def _report(self, failing: "list[Comparison]") -> None:
         """Failing verdicts as failed reports: the summary and JUnit show them like any other failure."""
@@ -445,6 +472,13 @@ class PerfSession:
 
         if not self._complete or session.exitstatus != pytest.ExitCode.OK:
             self._say("Not saved as a baseline: the session did not pass as a whole.", "red")
+            return
+        open_ones = sorted(
+            {each.label for each in self.comparisons if each.suspected and each.verdict == "inconclusive"}
+        )
+        if open_ones:
+            self._say(f"Not saved as a baseline: {', '.join(open_ones)}: suspected and not cleared.", "red")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         lost = self._lost_by_saving()
         if lost:

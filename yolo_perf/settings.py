@@ -37,12 +37,15 @@ class Settings:
     utilization_margin: float = UTILIZATION_MARGIN
     margins: tuple[tuple[str, str, float], ...] = ()  # (case label, metric or "" for each, fraction)
     slow_down: tuple[tuple[str, float], ...] = ()  # case label -> factor, for drills
+    confirm: str = CONFIRM[0]
+    strict: bool = False
 
     def plain(self) -> dict[str, str | int | float | None]:
         """The settings as plain values, for a saved run. Paths of this machine are left out."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "data"}
         return {
             **{name: value for name, value in values.items() if not isinstance(value, tuple)},
+            "strict": int(self.strict),
             "sizes": ",".join(self.sizes),
             "optimizations": ",".join(self.optimizations),
             "throughput_sizes": ",".join(self.throughput_sizes),
