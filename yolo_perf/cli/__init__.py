@@ -9,6 +9,7 @@ from yolo_perf import __version__
 from yolo_perf.cli import (
     ab,
     baseline,
+    calibrate,
     compare,
     layers,
     machine,
@@ -43,6 +44,7 @@ COMMANDS = (
     memory.memory,
     compare.compare,
     ab.ab,
+    calibrate.calibrate,
     prove_gate.prove_gate,
     baseline.baseline,
     pictures.detect,

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, threads_option
+from yolo_perf.cli.common import (
+    baselines_option,
+    data_option,
+    image_size_option,
+    optimizations_option,
+    paired_setup,
+    threads_option,
+)
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable
 from yolo_perf.errors import YoloPerfError
 
 if TYPE_CHECKING:
-    from yolo_perf.verdict.arena import Arena, Setup
+    from yolo_perf.verdict.arena import Arena
     from yolo_perf.verdict.gate import Rules
     from yolo_perf.verdict.paired import Progress
     from yolo_perf.verdict.result import Result
@@ -65,6 +72,7 @@ def _seconds(what: str) -> Callable[..., float | None]:
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all of it there."
 )
+@baselines_option
 @data_option
 @image_size_option
 @threads_option
@@ -77,6 +85,7 @@ def ab(
     time_limit: float,
     strict: bool,
     json_path: Path | None,
+    baselines: Path,
     **options: Any,
 ) -> None:
     """Decide whether HEAD is slower than BASE, by pairs of processes on this machine.
@@ -102,35 +111,17 @@ def ab(
         raise click.UsageError("Name a side: yolo-perf ab --base ref:main")
     if json_path is not None:
         check_writable(json_path)
-    rules = Rules()
+    rules = Rules(floors=_floors(baselines))
     if pairs:
         rules = replace(rules, screen_pairs=pairs, decide_pairs=4 * pairs)
     rules.check(1)  # better now than after the sides were prepared
-    setup = _setup(**options)
+    setup = paired_setup(**options)
     sides = [parse_side(words, Path.cwd()) for words in (base, head)]
     with ended_by_signals(), alone():
         from yolo_perf.verdict.arena import Arena
 
         arena = Arena(sides[0], sides[1], setup, time_limit_s=time_limit, rng=random.Random())  # noqa: S311
         _run(arena, rules, budget=budget, strict=strict, json_path=json_path)
-
-
-def _setup(
-    *, sizes: str, optimizations: str, batch: int, data: Path | None, image_size: int, threads: int | None
-) -> "Setup":
-    from yolo_perf.machine.identity import identify
-    from yolo_perf.pipeline.images import open_dataset
-    from yolo_perf.verdict.arena import Setup
-
-    len(open_dataset(data))  # better to hear of a folder without pictures from here than from a side
-    return Setup(
-        sizes=parse.parse_sizes(sizes),
-        optimizations=parse.parse_names(optimizations),
-        data=data,
-        image_size=image_size,
-        batch=batch,
-        threads=threads or identify(with_torch=False).usable_cores,
-    )
 
 
 def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:
@@ -179,6 +170,15 @@ def exit_code(result: "Result", *, strict: bool) -> int:
     if not result.measured:
         return FAILED_EXIT
     return UNDECIDED_EXIT if strict and verdicts & {"inconclusive", "incomparable"} else 0
+
+
+def _floors(baselines: Path) -> dict[str, float]:
+    """What identical sides were seen to differ by on this machine, where it was calibrated."""
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.verdict.calibration import read_calibration
+
+    found = read_calibration(baselines, identify(with_torch=False))
+    return found.paired_floors if found else {}
 
 
 class _Progress:

@@ -6,19 +6,12 @@ from pathlib import Path
 import click
 
 from yolo_perf import settings as parse
+from yolo_perf.cli.common import baselines_option
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import BaselineError
 
 DAMAGED_EXIT = 1
 KEEP = 5
-
-baselines_option = click.option(
-    "--baselines",
-    type=click.Path(path_type=Path),
-    default=Path("baselines"),
-    show_default=True,
-    help="Folder of saved baselines.",
-)
 
 
 @click.group()

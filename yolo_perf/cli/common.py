@@ -13,6 +13,7 @@ from yolo_perf.yolov5.sizes import check_size
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
+    from yolo_perf.verdict.arena import Setup
 
 Command = Callable[..., None]
 
@@ -41,6 +42,13 @@ batch_option = click.option(
     default=None,
     callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The batch", parse.MAX_BATCH),
     help=f"Images a call [1; {parse.BATCH} where the optimisation batches].",
+)
+baselines_option = click.option(
+    "--baselines",
+    type=click.Path(path_type=Path),
+    default=Path("baselines"),
+    show_default=True,
+    help="Folder of saved baselines.",
 )
 optimizations_option = click.option("--optimizations", default="", metavar="NAME,...", help="Optimisations [all].")
 rounds_option = click.option(
@@ -101,3 +109,22 @@ def open_bench(
     )
     len(bench.dataset)  # better to hear of a folder without pictures now than after the roofs
     return bench
+
+
+def paired_setup(
+    *, sizes: str, optimizations: str, batch: int, data: Path | None, image_size: int, threads: int | None
+) -> "Setup":
+    """What both sides of a paired measurement are asked to run. Raises DataError for a folder without pictures."""
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.pipeline.images import open_dataset
+    from yolo_perf.verdict.arena import Setup
+
+    len(open_dataset(data))  # better to hear of a folder without pictures from here than from a side
+    return Setup(
+        sizes=parse.parse_sizes(sizes),
+        optimizations=parse.parse_names(optimizations),
+        data=data,
+        image_size=image_size,
+        batch=batch,
+        threads=threads or identify(with_torch=False).usable_cores,
+    )

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.ab import _setup as paired_setup
-from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, threads_option
+from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, paired_setup, threads_option
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.verdict.disturb import DISTURBANCES
@@ -119,7 +118,7 @@ def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | N
 
     recording, rules = read_rows(path), Rules()
     if pairs:
-        rules = replace(rules, screen_pairs=pairs, decide_pairs=max(2 * pairs, rules.decide_pairs))
+        rules = replace(rules, screen_pairs=pairs, decide_pairs=4 * pairs)
     with _mapper(suites) as mapper:
         proof = prove(recording, rules, suites=suites, seed=seed, mapper=mapper)
     output.show(lambda **style: report.proof(proof, **style), report.document(proof), report.rows(proof))

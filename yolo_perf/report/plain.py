@@ -11,6 +11,7 @@ from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work
 from yolo_perf.verdict.baselines import Shelf, Spread
+from yolo_perf.verdict.calibration import Calibration
 from yolo_perf.verdict.compare import Column
 
 Row = dict[str, object]
@@ -220,3 +221,8 @@ def layer_rows(profile: LayerProfile) -> list[Row]:
         }
         for layer in profile.layers
     ]
+
+
+def calibration_rows(found: Calibration) -> list[Row]:
+    """The noise of each case, standard deviations of logarithms and fractions."""
+    return [{"case": label, **msgspec.to_builtins(noise)} for label, noise in found.cases.items()]

@@ -1,129 +1,183 @@
-"""What identical code differs by on one machine, case by case: kept beside the machine's baselines."""
+"""What identical code shows on a machine: its noise between sessions and between paired sides.
 
+    baselines/<machine>/calibration.json
+
+Measured once a machine, kept beside its baselines. Figures are spreads and differences of natural logarithms.
+"""
+
+import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Annotated
 
 import msgspec
 
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import slug
-from yolo_perf.records import Machine, Positive
-from yolo_perf.verdict.baselines import MAX_BYTES
+from yolo_perf.machine.identity import fingerprint, slug
+from yolo_perf.records import Machine
+from yolo_perf.verdict.baselines import write_document
+from yolo_perf.verdict.sessions import SessionRules
 from yolo_perf.verdict.stats import shrunk_sd, signed_rank_interval
 
 SCHEMA = 1
 FILE = "calibration.json"
+POOLED_DF = 4
+"""What the spread over all cases is worth beside a case's own, in sessions."""
 CAP = 0.10
-"""A case that identical code moves by more is not gateable at a few per cent."""
-BIAS_CONFIDENCE = 0.90
-"""Each bound of the interval by itself is then surely passed in one of twenty only."""
+"""A floor beyond this makes a case no subject of a gate."""
+FENCE = 3.0
+"""Of Tukey's far fence Q3 + 3 IQR, as rustc-perf draws it."""
 
-Fraction = Annotated[float, msgspec.Meta(ge=0, lt=100)]
+Spread = Annotated[float, msgspec.Meta(ge=0, lt=10)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=10_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """One case's noise: standard deviations of natural logarithms; floors are fractions."""
+class CaseNoise:
+    """One case's noise. Floors are fractions up to `CAP`; None where there were too few values to know."""
 
-    session_sd: Fraction  # from one process to the next
-    paired_sd: Fraction  # of a pair's difference
-    session_floor: Fraction  # what two sessions may differ by before it says anything, at most CAP
-    paired_floor: Fraction  # what pairing does not take away: the surest bound on the centre of identical sides
-    gateable: bool = True  # whether the session floor stayed below CAP
+    session_sd: Spread | None = None  # of ln(latency) between sessions, shrunk to the pooled one
+    session_floor: Spread | None = None
+    paired_sd: Spread | None = None  # of the paired differences
+    paired_floor: Spread | None = None
+    gateable: bool = True  # False where a floor was beyond `CAP`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A machine's noise."""
+    """A machine's noise, case by case, and what was measured to know it."""
 
     schema: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA)] = SCHEMA
     created: str  # ISO 8601, UTC
-    machine: str  # the name of its folder
+    machine: str  # folder name
+    fingerprint: str
+    python: str
     libraries: dict[str, str]
-    pairs: Positive
-    cases: dict[str, Noise]
+    sessions: Number
+    pairs: Number
+    cases: dict[str, CaseNoise]
 
     @property
-    def session_sd(self) -> dict[str, float]:
-        """The noise between sessions by case label."""
-        return {label: noise.session_sd for label, noise in self.cases.items()}
+    def df(self) -> float:
+        """How sure a case's spread between sessions is, in degrees of freedom: its own and what it was shrunk by."""
+        return max(self.sessions - 1, 0) + POOLED_DF
+
+    @property
+    def session_sds(self) -> dict[str, float]:
+        """Spread between sessions by label, of the cases that have one."""
+        return {label: noise.session_sd for label, noise in self.cases.items() if noise.session_sd}
 
     @property
     def paired_floors(self) -> dict[str, float]:
-        """What identical sides of a paired comparison may differ by, by case label."""
-        return {label: noise.paired_floor for label, noise in self.cases.items()}
+        """Floors of paired comparisons by label, for `gate.Rules`."""
+        return {label: noise.paired_floor for label, noise in self.cases.items() if noise.paired_floor}
 
 
-def calibrate(sessions: Mapping[str, Sequence[float]], paired: Mapping[str, Sequence[float]]) -> dict[str, Noise]:
-    """The noise of every case from identical code.
+def calibrate(
+    session_values: Mapping[str, Sequence[float]], paired: Mapping[str, Sequence[float]]
+) -> dict[str, CaseNoise]:
+    """Every case's noise, from ln(latency) of K sessions in order and from A/A differences of P pairs, by label.
 
-    `sessions` holds ln seconds of each fresh process in the order of time, `paired` the differences of pairs; three
-    of each at least. The session floor is max(2 sd, Q3 + 3 IQR of the changes from one session to the next), after
-    rustc-perf; sd and floor are shrunk halfway to those of all cases together, as one case's few are unsure.
+    Between sessions, from two on: the standard deviation, and the floor F = max(2 sd, Q3 + 3 IQR of the absolute
+    differences of adjacent sessions). Paired: the standard deviation, and the upper 95 % bound of the centre's
+    absolute value, which is what identical code shows that an interval does not cover. Each is shrunk to the
+    quadratic mean over the cases (`stats.shrunk_sd`). Raises ValueError for values that are not finite.
     """
-    sds = {label: statistics.stdev(values) for label, values in sessions.items()}
-    raw = {label: max(2 * sds[label], _fence(values)) for label, values in sessions.items()}
-    pooled_sd = math.sqrt(statistics.fmean(sd**2 for sd in sds.values()))
-    pooled_floor = statistics.fmean(raw.values())
-    found = {}
-    for label, values in sessions.items():
-        df = len(values) - 1
-        floor = (raw[label] + pooled_floor) / 2
-        interval = signed_rank_interval(paired[label], BIAS_CONFIDENCE)
-        bias = max(abs(interval.low), abs(interval.high))
-        found[label] = Noise(
-            session_sd=shrunk_sd(sds[label], df, pooled_sd, df),
-            paired_sd=statistics.stdev(paired[label]),
-            session_floor=min(math.expm1(floor), CAP),
-            paired_floor=min(math.expm1(bias), CAP) if math.isfinite(bias) else CAP,
-            gateable=math.expm1(floor) <= CAP,
+    own_sds = {label: stdev(values) for label, values in session_values.items() if len(values) > 1}
+    fences = {label: _far_fence(session_values[label]) for label in own_sds}
+    paired_sds = {label: stdev(values) for label, values in paired.items() if len(values) > 1}
+    centres = {label: _centre_bound(paired[label]) for label in paired_sds}
+    session_counts = {label: len(values) for label, values in session_values.items()}
+    pair_counts = {label: len(values) for label, values in paired.items()}
+    sds = _shrunk(own_sds, session_counts)
+    floors = _shrunk({label: max(2 * own_sds[label], fences[label]) for label in own_sds}, session_counts)
+    paired_sds = _shrunk(paired_sds, pair_counts)
+    known = {label: bound for label, bound in centres.items() if math.isfinite(bound)}
+    paired_floors = _shrunk(known, pair_counts)
+    return {
+        label: CaseNoise(
+            session_sd=sds.get(label),
+            session_floor=_capped(floors.get(label)),
+            paired_sd=paired_sds.get(label),
+            paired_floor=_capped(paired_floors.get(label)),
+            gateable=max(floors.get(label, 0.0), paired_floors.get(label, 0.0)) <= math.log1p(CAP),
         )
-    return found
-
-
-def _fence(values: Sequence[float]) -> float:
-    """Q3 + 3 IQR of the absolute changes from each value to the next."""
-    changes = [abs(later - earlier) for earlier, later in pairwise(values)]
-    low, _, high = statistics.quantiles(changes, n=4, method="inclusive")
-    return high + 3 * (high - low)
-
-
-def calibration_path(folder: Path, machine: Machine) -> Path:
-    """Where a machine's calibration lies in a folder of baselines."""
-    return folder / slug(machine) / FILE
+        for label in dict.fromkeys([*session_values, *paired])
+    }
 
 
 def read_calibration(folder: Path, machine: Machine) -> Calibration | None:
-    """This machine's calibration, None where there is none. Raises BaselineError for a damaged one."""
-    path = calibration_path(folder, machine)
+    """A machine's calibration, None where it has none. Raises BaselineError naming a file that is damaged."""
+    path = folder / slug(machine) / FILE
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a calibration.")
-        return msgspec.json.decode(path.read_bytes(), type=Calibration)
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
+    try:
+        found = msgspec.json.decode(content, type=Calibration)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(
-            f"{path} is damaged or of a newer yolo-perf: {error}. Remove it, or record it anew: yolo-perf calibrate"
+            f"{path} is damaged or no calibration: {error}. Remove it; the default noise then stands in."
         ) from error
+    if found.fingerprint != fingerprint(machine):
+        raise BaselineError(
+            f"{path} is of another machine ({found.machine}). Remove it; it cannot speak for this one."
+        )
+    return found
 
 
-def write_calibration(calibration: Calibration, folder: Path, machine: Machine) -> Path:
-    """Write it in one step, replacing an earlier one; its path. Raises BaselineError."""
-    path = calibration_path(folder, machine)
-    scratch = path.with_name(f".{FILE}.tmp")
+def write_calibration(folder: Path, calibration: Calibration) -> Path:
+    """Write a machine's calibration in one step, replacing an earlier one; its path. Raises BaselineError."""
+    path = folder / calibration.machine / FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n")
-        scratch.replace(path)
+        write_document(json.loads(msgspec.json.encode(calibration)), path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise BaselineError(f"Cannot write {path}: {error.strerror or error}. Nothing was changed.") from error
+        raise BaselineError(f"Cannot write {path}: {error.strerror or error}.") from error
     return path
+
+
+def session_rules(folder: Path, machine: Machine) -> SessionRules:
+    """The rules between sessions with what is known of the machine's noise. Raises BaselineError."""
+    known = read_calibration(folder, machine)
+    if known is None:
+        return SessionRules()
+    return SessionRules(calibrated_sd=known.session_sds, calibrated_df=known.df)
+
+
+def _far_fence(values: Sequence[float]) -> float:
+    """Q3 + 3 IQR of the absolute differences of neighbours, quartiles by linear interpolation."""
+    apart = sorted(abs(later - earlier) for earlier, later in pairwise(values))
+    first, third = (_quantile(apart, share) for share in (0.25, 0.75))
+    return third + FENCE * (third - first)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _centre_bound(differences: Sequence[float]) -> float:
+    """The larger end of the interval of the centre, one-sided at 95 % each; infinite with too few pairs."""
+    interval = signed_rank_interval(differences, 0.90)
+    return max(abs(interval.low), abs(interval.high))
+
+
+def _shrunk(values: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
+    """Each value moved towards the quadratic mean of all."""
+    if not values:
+        return {}
+    pooled = math.sqrt(fmean(value**2 for value in values.values()))
+    return {label: shrunk_sd(value, counts[label] - 1, pooled, POOLED_DF) for label, value in values.items()}
+
+
+def _capped(logarithm: float | None) -> float | None:
+    """A floor as a fraction, at most `CAP`."""
+    return None if logarithm is None else min(math.expm1(logarithm), CAP)
