@@ -366,5 +366,5 @@ def test_a_call_that_takes_twice_as_long_is_found(tmp_path: Path) -> None:
     assert verdicts["n-eager"] == "regressed"
     ratio = found["decisions"][0]["ratio"]
     assert ratio["low"] > 1.01
-    assert (len(found["screen"]), found["complete"]) == (5, True)
-    assert len(found["decide"]) > 5
+    assert found["complete"]
+    assert len(found["decide"]) > len(found["screen"]) >= 5  # more where the host disturbed one
