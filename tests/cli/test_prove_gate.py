@@ -25,7 +25,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return machine()
 
     monkeypatch.setattr("yolo_perf.machine.identity.identify", known_machine)
-    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLED_SUITES", 2)
+    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLED_SUITES", 1)
+    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLES", 2)
+    monkeypatch.setattr("yolo_perf.verdict.rules.RESAMPLES", 20)
     monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -119,6 +121,14 @@ def test_a_mistake_is_one_message(
     assert run(*arguments)[:2] == (code, "")
     assert message in run(*arguments)[2]
     assert not list(tmp_path.iterdir())
+
+
+def test_too_few_pairs_to_decide_on_are_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_rows(recorded.recording(recorded.rows(12)), path)
+    code, _, err = run(str(path), "--suites", "3", "--pairs", "2")
+    assert code == 2
+    assert "Raise --pairs." in err
 
 
 @pytest.mark.usefixtures("arena")

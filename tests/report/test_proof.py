@@ -24,6 +24,13 @@ Of 200 suites of identical sides, dealt from 30 pairs: 25 % measured a suspect
 again, 2 % left a case inconclusive, 0 % found the host unfair. 10 % had to deal
 a pair twice: more pairs would tell more.
 
+Suites are dealt from the recorded pairs, the sides of each turned round by
+chance. That makes no information: the bound is the 95 % percentile of the rate
+over resampled recordings. A pair of fewer cases is taken to be shorter by the
+others' rounds. Blocks set one session against the next, interleaved rules the
+rounds of a pair. Those with a "> x %" have the threshold at which one suite in
+a hundred fails at most.
+
 Spread of identical sides: the standard deviation of the difference of a pair,
 the same by its median absolute deviation, and beside it that of a session's
 median and minimum

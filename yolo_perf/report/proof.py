@@ -11,6 +11,12 @@ from yolo_perf.verdict.proof import AMOUNTS, DISTURBED, UNDISTURBED, Condition, 
 from yolo_perf.verdict.rivals import RivalScore
 
 OURS = "this gate"
+NOTE = (
+    "Suites are dealt from the recorded pairs, the sides of each turned round by chance. That makes no "
+    "information: the bound is the 95 % percentile of the rate over resampled recordings. A pair of fewer cases "
+    "is taken to be shorter by the others' rounds. Blocks set one session against the next, interleaved rules the "
+    'rounds of a pair. Those with a "> x %" have the threshold at which one suite in a hundred fails at most.'
+)
 Row = dict[str, object]
 
 
@@ -20,7 +26,7 @@ def proof(proof: Proof, *, width: int = 80, color: bool = False) -> str:
     lines = [printable(f"Recorded on {told}.")] if told else []
     for condition in proof.conditions:
         lines += ["", *_condition(condition, width=width, color=color)]
-    lines += ["", *_spreads(proof.spreads, width=width, color=color)]
+    lines += ["", wrapped(NOTE, width), "", *_spreads(proof.spreads, width=width, color=color)]
     if proof.recorded:
         lines += ["", *_recorded(proof.recorded, width=width, color=color)]
     return "\n".join(lines).strip("\n")

@@ -168,13 +168,16 @@ def prove(
     *,
     suites: int = SUITES,
     seed: int = 0,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     mapper: Mapper = map,
 ) -> Proof:
     """What a recording says of the rules: undisturbed, under any disturbance, then under each.
 
-    The same seed gives the same proof. Raises BaselineError where too few pairs are of identical sides.
+    The recording is resampled RESAMPLES times unless told otherwise. The same seed gives the same proof. Raises
+    BaselineError where too few pairs are of identical sides, UsageError where the rules ask for too few to decide
+    anything.
     """
+    rules.check(len(_labels(recording.rows, control=False)))
     groups = _groups([row for row in recording.rows if not row.inject])
     if not any(len(rows) >= FEWEST_PAIRS for rows in groups.values()):
         most = max(map(len, groups.values()), default=0)
@@ -196,7 +199,7 @@ def prove(
                 disturb=name,
                 pairs=len(rows),
                 pair_s=task.pool.pair_s,
-                alarms_upper=_upper_rate(task, alarms, resamples, mapper) if main and resamples else None,
+                alarms_upper=_upper_rate(task, alarms, resamples or RESAMPLES, mapper) if main else None,
                 rivals=score_rivals(rows, AMOUNTS) if main else (),
                 alarms=alarms,
                 powers=powers,
