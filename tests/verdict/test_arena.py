@@ -205,12 +205,14 @@ def test_what_the_head_lacks_is_missing_and_what_the_base_lacks_is_new(stage: St
     assert [each.fails for each in survey.absent] == [each.verdict == "missing" for each in survey.absent]
 
 
-def test_what_neither_side_can_run_is_left_out(stage: Stage) -> None:
+def test_what_neither_side_can_run_is_said(stage: Stage) -> None:
     for character in stage.characters:
         character.unavailable = {"batched": "no room"}
     survey = arena().survey()
     assert [each.label for each in survey.subjects] == ["n-eager"]
-    assert survey.absent == ()
+    assert [(each.label, each.verdict, each.reason) for each in survey.absent] == [
+        ("n-batched", "incomparable", "neither side can run it: no room")
+    ]
 
 
 def test_different_weights_are_not_compared(stage: Stage) -> None:

@@ -45,6 +45,12 @@ def document(result: Result) -> dict[str, Any]:
             "base": _plain_side(result.sides[0]),
             "head": _plain_side(result.sides[1]),
             "libraries": list(result.survey.libraries),
+            "setup": {
+                "image_size": result.setup.image_size,
+                "threads": result.setup.threads,
+                "rounds": {subject.label: subject.rounds for subject in result.survey.subjects},
+                "batches": {subject.label: subject.batch for subject in result.survey.subjects},
+            },
             "rules": msgspec.to_builtins(result.rules),
             "decisions": [_plain_decision(each) for each in result.decisions],
             "suspects": list(outcome.screening.suspects),

@@ -148,6 +148,8 @@ class Arena:
                 base, head = (side[label] for side in prepared)
                 missing = [reply.get("unavailable") for reply in (base, head)]
                 if all(missing):
+                    reason = f"neither side can run it: {missing[1]}"
+                    absent.append(Decision(label=label, verdict="incomparable", reason=reason))
                     continue
                 if any(missing):
                     verdict: Verdict = "missing" if missing[1] else "new"

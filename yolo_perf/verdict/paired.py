@@ -134,7 +134,11 @@ def compare_sides(
     if not bad:
         _extend_and_decide(course, labels, screening)
     found = {**gate.samples(course.first), **gate.tails(course.first)}
-    decisions = gate.decide(found, decisive(course.second, screening), screening.suspects, rules)
+    decisions = gate.decide(found, decisive(course.second, screening.suspects), screening.suspects, rules)
+    if bad:
+        decisions = tuple(
+            replace(each, verdict="inconclusive", reason="the host was not fair") for each in decisions
+        )
     return Outcome(
         decisions=tuple(_timed(each, course) for each in decisions)
         + tuple(_unmeasured(label) for label in labels if label not in found),
@@ -158,7 +162,7 @@ def confirm(
     """Decisions on cases that something else suspects, from fresh pairs alone: the second stage by itself."""
     rules.check(len(suspects))
     course = _Course(measure, rules, tell, lambda: True)
-    course.take("decide", course.second, suspects, rules.decide_pairs)
+    _decide(course, suspects, suspects)
     found = gate.samples(course.second)
     decisions = gate.decide(found, found, [label for label in suspects if label in found], rules)
     return tuple(_timed(each, course) for each in decisions if each.label != SUITE) + tuple(
@@ -166,11 +170,11 @@ def confirm(
     )
 
 
-def decisive(pairs: Sequence[Pair], screening: Screening) -> dict[str, list[float]]:
+def decisive(pairs: Sequence[Pair], suspects: Sequence[str]) -> dict[str, list[float]]:
     """The second stage's differences; the suite's from the cases that are not suspects themselves."""
     found = {**gate.samples(pairs), **gate.tails(pairs)}
-    if SUITE in screening.suspects:
-        found[SUITE] = gate.suite(found, screening.suspects)
+    if SUITE in suspects:
+        found[SUITE] = gate.suite(found, suspects)
     return found
 
 
@@ -179,10 +183,15 @@ def _extend_and_decide(course: _Course, labels: Sequence[str], screening: Screen
     rules = course.rules
     if screening.unresolved:
         course.take("extend", course.first, screening.unresolved, rules.screen_pairs)
-    half = rules.decide_pairs // 2
-    course.take("decide", course.second, cases_of(screening.suspects, labels), half)
-    found = decisive(course.second, screening)
-    left = [label for label in screening.suspects if not gate.cleared(found.get(label, ()), label, rules)]
+    _decide(course, screening.suspects, labels)
+
+
+def _decide(course: _Course, suspects: Sequence[str], labels: Sequence[str]) -> None:
+    """Fresh pairs in two halves: what the first one clears is not measured again."""
+    rules, half = course.rules, course.rules.decide_pairs // 2
+    course.take("decide", course.second, cases_of(suspects, labels), half)
+    found = decisive(course.second, suspects)
+    left = [label for label in suspects if not gate.cleared(found.get(label, ()), label, rules)]
     course.take("decide", course.second, cases_of(left, labels), rules.decide_pairs - half)
 
 
