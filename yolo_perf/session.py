@@ -18,6 +18,7 @@ from yolo_perf.progress import progress
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.records import Commit, Comparison, Measurement, Memory, Peaks, Reference, Run, StageRun, Timed
+    from yolo_perf.verdict.calibration import Calibration
     from yolo_perf.verdict.sessions import SessionRules
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class PerfSession:
         self._complete = True
         self.baseline: tuple[Path, Run] | None = None
         self._history: tuple[Run, ...] = ()  # the baseline's machine's sessions up to it, oldest first
+        self._calibration: Calibration | None = None
         self._peaks_after: Peaks | None = None
         self._baseline_error: YoloPerfError | None = None
         self._asked = config.getoption("benchmark_compare", None)
@@ -114,6 +116,7 @@ class PerfSession:
         """
         from yolo_perf.machine.identity import describe, identify
         from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run, require_baseline
+        from yolo_perf.verdict.calibration import read_calibration
         from yolo_perf.verdict.sessions import history_to
 
         asked = self._asked
@@ -139,6 +142,7 @@ class PerfSession:
             run = read_run(path)
             require_baseline(path, run)
             self._history = history_to(path, run)
+            self._calibration = read_calibration(self._baselines, machine)
             self.baseline = (path, run)
             self.config.option.benchmark_compare = str(path)
         except BaselineError as error:
@@ -394,13 +398,15 @@ class PerfSession:
 
     @property
     def _rules(self) -> "SessionRules":
+        from yolo_perf.verdict.calibration import with_noise
         from yolo_perf.verdict.sessions import SessionRules
 
-        return SessionRules(
+        rules = SessionRules(
             latency_margin=self.settings.latency_margin,
             utilization_margin=self.settings.utilization_margin,
             margins=self.settings.margins,
         )
+        return with_noise(rules, self._calibration)
 
     def _decide(self, session: pytest.Session, path: Path) -> None:
         from yolo_perf.report.tables import comparison_lines, reach, tally
@@ -443,7 +449,12 @@ class PerfSession:
             threads=self.bench.threads,
         )
         grounds = Grounds(
-            history=self._history, head=run, rules=self._rules, setup=setup, slow_down=settings.slow_down
+            history=self._history,
+            head=run,
+            rules=self._rules,
+            setup=setup,
+            slow_down=settings.slow_down,
+            floors=self._calibration.paired_floors if self._calibration else {},
         )
         with progress(self.config):
             confirmation = confirm(found, grounds, settings.confirm)

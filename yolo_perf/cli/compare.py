@@ -60,7 +60,7 @@ def compare(
     if fail_on_efficiency and any(each.verdict == "regressed" for each in efficiency_changes(columns)):
         status = FAILED_EXIT
     if len(saved) == 2:
-        status = _judge(paths, found, output, strict=strict) or status
+        status = _judge(paths, found, baselines, output, strict=strict) or status
     sys.exit(status)
 
 
@@ -79,7 +79,9 @@ def _own(baselines: Path, other: Path) -> Path:
     return own
 
 
-def _judge(paths: "Sequence[Path]", found: "Sequence[Run | Reference]", output: Output, *, strict: bool) -> int:
+def _judge(
+    paths: "Sequence[Path]", found: "Sequence[Run | Reference]", baselines: Path, output: Output, *, strict: bool
+) -> int:
     """Verdicts on the second of two runs of one machine, told where a table is; the exit code."""
     from yolo_perf.records import Run
     from yolo_perf.report.tables import comparison_lines, reach, tally
@@ -91,7 +93,7 @@ def _judge(paths: "Sequence[Path]", found: "Sequence[Run | Reference]", output: 
     if not isinstance(base, Run) or not isinstance(head, Run) or machine_differences(base.machine, head.machine):
         return 0
     require_baseline(paths[0], base)
-    rules = session_rules(paths[0].resolve().parent.parent, base.machine)
+    rules = session_rules(baselines, base.machine)
     comparisons = compare_runs(history_to(paths[0], base), head, rules)
     lines = [f"{paths[1]} against {paths[0]}: {tally(comparisons)}.", reach(comparisons), BASIS]
     lines += [line for _, line in comparison_lines(comparisons)]

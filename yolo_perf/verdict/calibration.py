@@ -8,7 +8,7 @@ Measured once a machine, kept beside its baselines. Figures are spreads and diff
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,7 +19,7 @@ import msgspec
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import fingerprint, slug
 from yolo_perf.records import Machine
-from yolo_perf.verdict.baselines import write_document
+from yolo_perf.verdict.baselines import MAX_BYTES, write_document
 from yolo_perf.verdict.sessions import SessionRules
 from yolo_perf.verdict.stats import shrunk_sd, signed_rank_interval
 
@@ -63,7 +63,7 @@ class Calibration:
 
     @property
     def df(self) -> float:
-        """How sure a case's spread between sessions is, in degrees of freedom: its own and what it was shrunk by."""
+        """Degrees of freedom of a case's spread between sessions: its own and what it was shrunk by."""
         return max(self.sessions - 1, 0) + POOLED_DF
 
     @property
@@ -114,6 +114,8 @@ def read_calibration(folder: Path, machine: Machine) -> Calibration | None:
     """A machine's calibration, None where it has none. Raises BaselineError naming a file that is damaged."""
     path = folder / slug(machine) / FILE
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a calibration.")
         content = path.read_bytes()
     except FileNotFoundError:
         return None
@@ -144,10 +146,14 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
 
 def session_rules(folder: Path, machine: Machine) -> SessionRules:
     """The rules between sessions with what is known of the machine's noise. Raises BaselineError."""
-    known = read_calibration(folder, machine)
+    return with_noise(SessionRules(), read_calibration(folder, machine))
+
+
+def with_noise(rules: SessionRules, known: Calibration | None) -> SessionRules:
+    """The rules with a machine's own noise in the place of the default one, where that is known."""
     if known is None:
-        return SessionRules()
-    return SessionRules(calibrated_sd=known.session_sds, calibrated_df=known.df)
+        return rules
+    return replace(rules, calibrated_sd=known.session_sds, calibrated_df=known.df)
 
 
 def _far_fence(values: Sequence[float]) -> float:
