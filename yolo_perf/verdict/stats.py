@@ -152,9 +152,16 @@ def _walsh_averages(d: Sequence[float]) -> FloatArray:
     Rounding is monotone: it may make two averages equal, or one equal to a bound, but never swaps them.
     """
     values = _numbers("d", d)
-    first, second = np.triu_indices(len(values))
+    first, second = _pairs(len(values))
     averages: FloatArray = (values[first] + values[second]) / 2
     return averages
+
+
+@lru_cache(maxsize=32)
+def _pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Indices of every i <= j below n."""
+    first, second = np.triu_indices(n)
+    return first, second
 
 
 @lru_cache(maxsize=32)

@@ -28,7 +28,7 @@ def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call
     """The call with a known slow-down: what a gate has to find.
 
     `spin` keeps busy for `amount` of the call's own time on top; `convolution` computes on top what takes about
-    as long; `intermittent` makes one call in five `amount` times as long on top; `pause` sleeps.
+    as long; `intermittent` makes one call in five `amount` times as long on top.
     """
     clock = time.perf_counter
     count = 0
@@ -151,6 +151,8 @@ class Worker:
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         """What one order gives."""
         reply: dict[str, Any] = getattr(self, f"do_{order['do']}")(order)
+        if order["do"] in ("open", "prepare"):
+            _check_tree()
         return reply
 
     def do_open(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +232,18 @@ class Worker:
         seconds = clock() - started
         host = [None if b is None or a is None else a - b for b, a in zip(before, _host(), strict=True)]
         return {"seconds": seconds, "host": host}
+
+
+def _check_tree() -> None:
+    """Raise ImportError where a module of the package was not found in the side's tree but elsewhere.
+
+    An editable installation answers for what a tree lacks, and then another tree's code would be timed.
+    """
+    package = Path(str(sys.modules["yolo_perf"].__file__)).resolve().parent
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if name.startswith("yolo_perf.") and path and not Path(path).resolve().is_relative_to(package):
+            raise ImportError(f"{package.parent} has no {name}: its package is not one that can be compared here")
 
 
 def _python_loop() -> int:
