@@ -145,6 +145,7 @@ def fresh(seconds: float) -> Callable[..., dict[str, float]]:
     return lambda cases, *_: dict.fromkeys(cases, seconds)
 
 
+@pytest.mark.slow
 def test_a_suspect_that_fresh_processes_clear_passes_and_is_told(project: Project) -> None:
     project.run("--perf-save")
     project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", fresh(1.0))
@@ -166,6 +167,7 @@ def test_a_suspect_that_fresh_processes_clear_passes_and_is_told(project: Projec
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_confirming_loses_nothing(project: Project) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -186,6 +188,7 @@ def test_ctrl_c_while_confirming_loses_nothing(project: Project) -> None:
     assert len(project.baselines) == 1
 
 
+@pytest.mark.slow
 def test_strict_fails_what_cannot_be_compared(project: Project) -> None:
     project.run("--perf-save")
     assert project.run("--benchmark-compare", "--perf-batch=2").ret == pytest.ExitCode.OK
@@ -194,6 +197,7 @@ def test_strict_fails_what_cannot_be_compared(project: Project) -> None:
     result.stdout.fnmatch_lines(["FAILED *gate[[]n-batched] - INCOMPARABLE*"])
 
 
+@pytest.mark.slow
 def test_an_improvement_passes(project: Project) -> None:
     project.run("--perf-save")
     result = project.run("--benchmark-compare", step=0.25)
@@ -201,6 +205,7 @@ def test_an_improvement_passes(project: Project) -> None:
     result.stdout.fnmatch_lines(["*: 2 improved.", "IMPROVED n-eager: latency -75.0 %*"])
 
 
+@pytest.mark.slow
 def test_utilisation_alone_can_regress(project: Project) -> None:
     project.run("--perf-save")
     project.peaks = replace(project.peaks, flops_per_s={"fp32": 800e9, "int8": 800e9})
@@ -210,12 +215,14 @@ def test_utilisation_alone_can_regress(project: Project) -> None:
     result.stdout.no_fnmatch_line("REGRESSED *: latency*")
 
 
+@pytest.mark.slow
 def test_margins_can_be_set(project: Project) -> None:
     project.run("--perf-save")
     options = ("--perf-latency-margin=250", "--perf-utilization-margin=250%")
     assert project.run("--benchmark-compare", *options, step=3.0).ret == pytest.ExitCode.OK
 
 
+@pytest.mark.slow
 def test_a_margin_of_a_case_that_nothing_measures_is_refused(project: Project) -> None:
     project.run("--perf-save", "--perf-margins=n-batched=400")
     result = project.run("--benchmark-compare", "--perf-margins=n-batched=400", step=3.0)
@@ -264,6 +271,7 @@ def test_a_case_left_out_on_purpose_is_not_missing(project: Project, options: tu
     result.stdout.fnmatch_lines(["Compared with *: 1 unchanged."])
 
 
+@pytest.mark.slow
 def test_a_new_case_is_said(project: Project) -> None:
     project.run("--perf-save", "--perf-optimizations=eager")
     result = project.run("--benchmark-compare")
@@ -273,6 +281,7 @@ def test_a_new_case_is_said(project: Project) -> None:
     )
 
 
+@pytest.mark.slow
 def test_other_settings_are_incomparable_and_no_pass(project: Project) -> None:
     project.run("--perf-save")
     result = project.run("--benchmark-compare", "--perf-image-size=96")
@@ -289,6 +298,7 @@ def test_a_damaged_baseline_is_named_before_anything_is_measured(project: Projec
     result.stderr.fnmatch_lines(["ERROR: *0001_baseline.json*"])
 
 
+@pytest.mark.slow
 def test_a_baseline_can_be_named(project: Project) -> None:
     project.run("--perf-save")
     project.run("--perf-save", step=9.0)
@@ -410,6 +420,7 @@ def test_missing_is_seen_with_a_node_id(project: Project) -> None:
     result.stdout.fnmatch_lines(["Not measured: test_inference[[]n-batched]: skipped: batched needs luck*"])
 
 
+@pytest.mark.slow
 def test_a_baseline_does_not_shrink_unseen(project: Project) -> None:
     project.run("--perf-save")
     result = project.run("--perf-save", "-k", "eager")

@@ -79,6 +79,7 @@ def arena(monkeypatch: pytest.MonkeyPatch) -> type[Arena]:
     return Arena
 
 
+@pytest.mark.slow
 def test_rows_are_scored(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.xz"
     write_rows(recorded.recording(recorded.rows(12)), path)

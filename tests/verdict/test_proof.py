@@ -172,6 +172,7 @@ def test_spreads_are_told_for_each_disturbance(proof: Proof) -> None:
     assert list(kinds) == [("none", 24), ("memory", 16), ("cpu-1s", 3)]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_proof() -> None:
     rows = recorded.recording(recorded.rows(20, recorded.noisy(0.02)))
     one, again, other = (prove(rows, RULES, suites=5, seed=seed, resamples=2) for seed in (1, 1, 2))
