@@ -377,7 +377,7 @@ class ProfilerRun:
 class HostUse:
     """What the system did to one process, or to all, while its rounds ran; None where it does not tell."""
 
-    steal_s: float | None = None  # taken from this machine by its host, over all CPUs
+    steal_s: float | None = None  # taken by the machine's host, the mean over the process's CPUs
     run_delay_s: float | None = None  # the process's threads were ready and waited for a CPU
     involuntary_switches: int | None = None  # the process's threads lost a CPU they still wanted
 

@@ -151,7 +151,7 @@ def test_a_folder_without_pictures_is_said_before_a_side_is_started(
 @pytest.mark.parametrize(
     "error", [ParityError("The sides compute different things."), SideError("ref:main: it ended.")]
 )
-@pytest.mark.parametrize("after", [-1, 0, 8])
+@pytest.mark.parametrize("after", [-1, 0])
 def test_a_side_that_fails_is_one_line(
     call: Call, played: type[PlayedArena], error: BaseException, after: int
 ) -> None:
@@ -159,6 +159,16 @@ def test_a_side_that_fails_is_one_line(
     code, out, err = call(*PLAIN)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == f"Error: {error}"
+
+
+def test_a_side_that_fails_once_there_are_pairs_fails_and_loses_nothing(
+    call: Call, played: type[PlayedArena]
+) -> None:
+    played.fails_at, played.difference = {8: SideError("ref:main: it ended.")}, staticmethod(slow)
+    code, out, _ = call(*PLAIN)
+    assert code == 1
+    assert "INCONCLUSIVE" in out
+    assert out.splitlines()[-1] == "FAILED: ref:main: it ended. What was measured until then is above."
 
 
 def test_two_comparisons_at_once_are_refused(call: Call, played: type[PlayedArena]) -> None:

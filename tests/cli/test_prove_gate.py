@@ -147,7 +147,7 @@ def test_conditions_are_recorded_in_turn(run: Run, tmp_path: Path) -> None:
     assert Arena.measured[4:6] == [("as installed", "memory"), ("inject:spin=3%", "none")]
     assert run(*call, "--pairs", "2")[1] == f"Recorded 2 pairs, 9 in all, in {path}.\n"
     found = read_rows(path)
-    assert found.machine.startswith("AMD EPYC")
+    assert found.header.machine.startswith("AMD EPYC")
     assert [row.inject for row in found.rows].count("spin=3%") == 1
 
 

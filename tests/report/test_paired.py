@@ -169,7 +169,7 @@ def test_verdicts_are_coloured_where_that_is_asked_for() -> None:
 def test_a_host_that_was_not_fair_is_the_last_word() -> None:
     text = paired(result(outcome=outcome(invalid_controls=("(fma)", "(triad)"), complete=False)))
     assert text.splitlines()[-1] == (
-        "HOST INVALID: (fma), (triad) differ between the sides, twice, though they are the same code. Nothing is "
+        "HOST INVALID: (fma), (triad) differ between the sides, though they are the same code. Nothing is "
         "decided. Try again when the machine is quieter."
     )
 

@@ -8,9 +8,10 @@ from yolo_perf.report import proof as report
 from yolo_perf.verdict.gate import Rules
 from yolo_perf.verdict.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread, Tally
 from yolo_perf.verdict.rivals import RivalScore
+from yolo_perf.verdict.rows import Header
 
 GOLDEN = """\
-Recorded on AMD EPYC, 2 cores 2026-01-01.
+Recorded on AMD EPYC, 2 cores, 2026-01-01, n all, 640 px.
 
 Undisturbed: false alarms a suite, and a slow-down of one case found, in %
 rule                  alarms % interval +1 % +2 % +3 % +5 % +10 % min
@@ -97,8 +98,7 @@ def proof() -> Proof:
         rules=Rules(),
         seed=0,
         suites=200,
-        machine="AMD EPYC, 2 cores",
-        created="2026-01-01",
+        recording=Header(machine="AMD EPYC, 2 cores", created="2026-01-01", setup="n all, 640 px"),
         conditions=(condition,),
         spreads=(
             Spread(
@@ -153,7 +153,7 @@ def test_a_condition_that_was_not_resampled_has_no_bound() -> None:
         rivals=(),
         alarms=replace(shown.conditions[0].alarms, reused=0),
     )
-    text = report.proof(replace(shown, machine="", created="", conditions=(bare,), recorded=()), width=80)
+    text = report.proof(replace(shown, recording=Header(), conditions=(bare,), recorded=()), width=80)
     assert text.startswith("Under any disturbance: false alarms a suite")
     assert "to 1.2" not in text
     assert "deal a pair twice" not in text.replace("\n", " ")

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from yolo_perf.records import HostUse, Pair, SideRounds, Turn
-from yolo_perf.verdict.rows import Row, Rows
+from yolo_perf.verdict.rows import Header, Row, Rows
 
 CASES = ("n-eager", "n-onnx", "n-batched")
 CONTROLS = ("(fma)", "(python)")
@@ -39,5 +39,6 @@ def noisy(sd: float, seed: int = 0) -> Callable[[], float]:
 
 def recording(*parts: tuple[Row, ...]) -> Rows:
     return Rows(
-        rows=tuple(row for part in parts for row in part), machine="AMD EPYC, 2 cores", created="2026-01-01"
+        rows=tuple(row for part in parts for row in part),
+        header=Header(machine="AMD EPYC, 2 cores", created="2026-01-01", setup="n"),
     )

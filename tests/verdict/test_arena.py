@@ -35,8 +35,10 @@ class Character:
     unavailable: Mapping[str, str] = field(default_factory=dict)  # by optimisation
     seconds: float = 0.5  # five rounds
     weights: str = "0" * 64
+    batch: int = 4
     output: "np.ndarray[Any, np.dtype[np.float32]]" = field(default_factory=OUTPUT.copy)
     python: str = "3.11.7"
+    llvmlite: str = "0.45.0"
     tree: Path = field(default_factory=own_tree)
     host: tuple[float | None, ...] = (0.25, None, 2)
 
@@ -91,7 +93,7 @@ class Actor:
         self._stage.awake[self._number] = True
 
     def _open(self, _: dict[str, Any]) -> dict[str, Any]:
-        libraries = {"python": self._character.python, "torch": "2.13.0"}
+        libraries = {"python": self._character.python, "torch": "2.13.0", "llvmlite": self._character.llvmlite}
         tree, optimizations = str(self._character.tree), list(self._character.optimizations)
         return {"tree": tree, "optimizations": optimizations, "libraries": libraries}
 
@@ -101,7 +103,8 @@ class Actor:
         if "sample" not in order:
             return {}
         np.save(order["sample"], self._character.output)
-        return {"seconds": self._character.seconds, "weights": self._character.weights}
+        batch = self._character.batch if order["optimization"] == "batched" else 1
+        return {"seconds": self._character.seconds, "batch": batch, "weights": self._character.weights}
 
     def _control(self, _: dict[str, Any]) -> dict[str, Any]:
         return {}
@@ -115,8 +118,9 @@ class Actor:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     found = Stage()
 
-    def few_controls(*, python: bool) -> dict[str, dict[str, Any]]:
-        return {"(fma)": {"kind": "compiled"}, **({"(python)": {"kind": "python"}} if python else {})}
+    def few_controls(*, compiled: bool, python: bool) -> dict[str, dict[str, Any]]:
+        kinds = {"(fma)": ("compiled", compiled), "(python)": ("python", python)}
+        return {label: {"kind": kind} for label, (kind, there) in kinds.items() if there}
 
     monkeypatch.setattr(module, "processes", found.processes)
     monkeypatch.setattr(module, "controls", few_controls)
@@ -147,7 +151,7 @@ def test_what_both_sides_can_run_is_measured(stage: Stage) -> None:
     assert [each.rounds for each in survey.subjects] == [5, 5]
     assert [each.batch for each in survey.subjects] == [1, 4]
     assert survey.absent == ()
-    assert survey.libraries[0] == {"python": "3.11.7", "torch": "2.13.0"}
+    assert survey.libraries[0] == {"python": "3.11.7", "torch": "2.13.0", "llvmlite": "0.45.0"}
 
 
 def test_sides_are_opened_with_what_is_theirs(stage: Stage, tmp_path: Path) -> None:
@@ -156,6 +160,7 @@ def test_sides_are_opened_with_what_is_theirs(stage: Stage, tmp_path: Path) -> N
     (_, base), (_, other) = stage.orders("open")
     assert base == {
         "do": "open",
+        "tree": str(own_tree()),
         "sizes": ("n",),
         "data": str(tmp_path),
         "image_size": 64,

@@ -15,7 +15,8 @@ from yolo_perf.records import Commit, Comparison, Interval, Pair, Peaks, Run
 from yolo_perf.verdict import confirm as module
 from yolo_perf.verdict.arena import Setup, Subject, Survey
 from yolo_perf.verdict.confirm import Confirmation, Grounds, confirm, obstacle
-from yolo_perf.verdict.gate import Decision
+from yolo_perf.verdict.gate import Decision, Screening
+from yolo_perf.verdict.paired import Outcome
 from yolo_perf.verdict.sessions import SessionRules, compare_runs
 from yolo_perf.verdict.sides import Injection, Side
 
@@ -48,11 +49,11 @@ class Host:
         self.sides: tuple[Side, ...] = ()
         self.fresh: dict[str, float] | BaseException = {"n-eager": 0.04}
         self.failure: BaseException | None = None
+        self.late_failure = ""
         self.unfair: tuple[str, ...] = ()
         monkeypatch.setattr(module, "checked_out", lambda *_: (COMMIT, Path("tree")))
         monkeypatch.setattr(module, "Arena", self.arena)
         monkeypatch.setattr("yolo_perf.verdict.paired.confirm", self.paired)
-        monkeypatch.setattr("yolo_perf.verdict.gate.invalid_controls", lambda *_: self.unfair)
         monkeypatch.setattr(module, "fresh_seconds", self.fresh_seconds)
         monkeypatch.setattr(module, "alone", self.alone)
 
@@ -77,12 +78,25 @@ class Host:
             raise self.failure
         return Pair(turns=())
 
-    def paired(self, measure: Any, labels: Sequence[str], rules: Any, **_: Any) -> tuple[Decision, ...]:
+    def paired(self, measure: Any, labels: Sequence[str], rules: Any, **_: Any) -> Outcome:
         self.rules = rules
         self.asked.append(tuple(labels))
-        with contextlib.suppress(KeyboardInterrupt):
+        interrupted = False
+        try:
             measure(labels)
-        return tuple(Decision(label=label, ratio=self.ratio, pairs=16, **self.decision) for label in labels)
+        except KeyboardInterrupt:
+            interrupted = True
+        decisions = (Decision(label=label, ratio=self.ratio, pairs=16, **self.decision) for label in labels)
+        return Outcome(
+            decisions=tuple(decisions),
+            screening=Screening(suspects=tuple(labels), unresolved=()),
+            first=(),
+            second=(),
+            invalid_controls=self.unfair,
+            complete=not interrupted,
+            interrupted=interrupted,
+            failure=self.late_failure,
+        )
 
     def fresh_seconds(self, cases: Any, setup: Setup, side: Side) -> dict[str, float]:
         self.asked.append(("fresh", *cases))

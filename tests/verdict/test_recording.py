@@ -6,9 +6,9 @@ from tests.verdict import recorded as by_hand
 from yolo_perf.errors import BaselineError
 from yolo_perf.records import Pair
 from yolo_perf.verdict.recording import Setting, record, recorded, schedule
-from yolo_perf.verdict.rows import header_line, read_rows
+from yolo_perf.verdict.rows import Header, read_rows
 
-HEADER = header_line("here", "now")
+HEADER = Header(machine="here", created="now", setup="n")
 
 
 def measure(_: Setting) -> Pair:
@@ -38,7 +38,7 @@ def test_conditions_take_turns(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     assert taken(path, 5, (Setting(), Setting(disturb="memory"), Setting(inject="spin=3%"))) == 5
     rows = read_rows(path)
-    assert (rows.machine, rows.created) == ("here", "now")
+    assert (rows.header.machine, rows.header.created) == ("here", "now")
     assert [(row.inject, row.disturb) for row in rows.rows] == [
         ("", "none"),
         ("", "memory"),

@@ -9,7 +9,7 @@ import pytest
 from tests.verdict import recorded
 from yolo_perf.errors import BaselineError
 from yolo_perf.records import HostUse, Pair, Turn
-from yolo_perf.verdict.rows import MAX_ROUNDS, Row, Rows, header_line, read_rows, row_line, write_rows
+from yolo_perf.verdict.rows import MAX_ROUNDS, Header, Row, Rows, header_line, read_rows, row_line, write_rows
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.xz"])
@@ -80,7 +80,11 @@ def turn(**changes: Any) -> dict[str, Any]:
 def test_a_damaged_line_is_named(tmp_path: Path, damage: Callable[[], Any], message: str) -> None:
     assert MAX_ROUNDS < 2000
     path = tmp_path / "rows.jsonl"
-    path.write_bytes(header_line("here", "now") + row_line(recorded.rows(1)[0]) + json.dumps(damage()).encode())
+    path.write_bytes(
+        header_line(Header(machine="here", created="now"))
+        + row_line(recorded.rows(1)[0])
+        + json.dumps(damage()).encode()
+    )
     with pytest.raises(BaselineError, match=message) as caught:
         read_rows(path)
     assert str(caught.value).startswith(f"{path}, line 3: no recorded pair: ")
@@ -90,7 +94,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, damage: Callable[[], Any], mess
     ("content", "message"),
     [
         (b"", "holds no pairs"),
-        (header_line("here", "now"), "holds no pairs"),
+        (header_line(Header(machine="here", created="now")), "holds no pairs"),
         (b"\xff\xfe\x00", "line 1: no recorded pair"),
         (b'{"at": ' + b"[" * 200_000, "line 1: no recorded pair"),
         (b'{"x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "line 1: no recorded pair"),

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ import pytest
 
 from yolo_perf.errors import UsageError
 from yolo_perf.verdict import sides
-from yolo_perf.verdict.sides import INJECTIONS, Injection, Side, checked_out, own_tree, parse_side
+from yolo_perf.verdict.sides import INJECTIONS, KEPT_TREES, Injection, Side, checked_out, own_tree, parse_side
 
 Git = Callable[..., str]
 
@@ -205,7 +206,7 @@ def test_a_commits_tree_is_kept_in_the_cache(repository: Path, git: Git, cache: 
     head = git("rev-parse", "main")
     assert (found.commit, found.tree, found.name) == (head, (cache / "trees" / head).resolve(), "ref:main")
     assert (found.tree / "yolo_perf" / "__init__.py").read_text() == "VERSION = 1"
-    assert sorted(path.name for path in found.tree.iterdir()) == ["README", "yolo_perf"]
+    assert sorted(path.name for path in found.tree.iterdir()) == ["yolo_perf"]  # nothing else is needed
     assert [path.name for path in (cache / "trees").iterdir()] == [head]
     assert git("status", "--porcelain") == "?? later/"
 
@@ -218,7 +219,7 @@ def test_a_kept_tree_is_taken_as_it_is(repository: Path, monkeypatch: pytest.Mon
 
 def test_the_top_of_the_repository_is_meant_wherever_one_stands(repository: Path) -> None:
     _, tree = checked_out("main", repository / "yolo_perf")
-    assert (tree / "README").is_file()
+    assert (tree / "yolo_perf" / "__init__.py").is_file()
 
 
 def test_a_cache_behind_a_link_gives_a_tree_as_a_worker_will_find_it(
@@ -239,7 +240,27 @@ def test_an_unknown_commit_is_said(reference: str, repository: Path) -> None:
 def test_a_commit_without_the_package_is_said_and_not_kept(repository: Path, git: Git, cache: Path) -> None:
     with pytest.raises(UsageError, match=f"^commit {git('rev-parse', 'empty')[:10]} holds no yolo_perf package"):
         checked_out("empty", repository)
-    assert list((cache / "trees").iterdir()) == []
+    assert not (cache / "trees").exists()
+
+
+def test_the_trees_that_were_used_last_are_kept(repository: Path, cache: Path) -> None:
+    for number in range(KEPT_TREES + 3):
+        tree = cache / "trees" / f"{number:040x}" / "yolo_perf"
+        tree.mkdir(parents=True)
+        os.utime(tree.parent, (number, number))
+    commit, _ = checked_out("main", repository)
+    left = {path.name for path in (cache / "trees").iterdir()}
+    assert commit in left
+    assert len(left) == KEPT_TREES
+    assert f"{KEPT_TREES + 2:040x}" in left
+    assert f"{0:040x}" not in left
+
+
+def test_a_cache_that_cannot_be_written_is_said(repository: Path, cache: Path) -> None:
+    cache.mkdir(parents=True)
+    (cache / "trees").write_text("a file in its place")
+    with pytest.raises(UsageError, match=r"^Cannot take commit .* out of git into "):
+        checked_out("main", repository)
 
 
 def test_a_folder_that_is_no_repository_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

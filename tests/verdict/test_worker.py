@@ -141,13 +141,13 @@ def test_versions_that_decide_speed_are_told() -> None:
 # The script
 
 
-def answers(*lines: str, parent: int | None = None, tree: Path | None = None) -> subprocess.CompletedProcess[str]:
+def answers(*lines: str, parent: int | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", worker.__file__, str(parent or os.getpid())],
         input="".join(f"{line}\n" for line in lines),
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(tree or own_tree())},
+        env={**os.environ, "PYTHONPATH": str(own_tree())},
         check=False,
         timeout=60,
     )
@@ -177,9 +177,28 @@ def test_what_a_tree_prints_is_no_answer(tmp_path: Path) -> None:
     (package / "__init__.py").write_text(
         "import os\nprint('good morning')\nos.system('echo from below')\nraise RuntimeError('night')\n"
     )
-    done = answers(json.dumps({"do": "open", "sizes": [], "data": None}), tree=tmp_path)
+    done = answers(json.dumps({"do": "open", "tree": str(tmp_path), "sizes": [], "data": None}))
     assert json.loads(done.stdout) == {"error": "RuntimeError: night"}
     assert sorted(done.stderr.splitlines()) == ["from below", "good morning"]
+
+
+def test_other_packages_beside_a_tree_are_not_the_sides(tmp_path: Path) -> None:
+    """A tree may be a site-packages with libraries of its own."""
+    package = tmp_path / "yolo_perf"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "backends.py").write_text("import sys\nraise RuntimeError(sys.path[0])\n")
+    done = answers(json.dumps({"do": "open", "tree": str(tmp_path), "sizes": [], "data": None}))
+    assert str(tmp_path) not in json.loads(done.stdout)["error"]
+
+
+def test_the_time_that_the_host_took_is_the_mean_of_the_cpus_in_use() -> None:
+    stat = (
+        "cpu 9 9 9 9 9 9 9 900 9\ncpu0 1 1 1 1 1 1 1 100 1\ncpu1 1 1 1 1 1 1 1 300 1\ncpu2 1 1 1 1 1 1 1 500 1\n"
+    )
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert worker._stolen_s(stat, {0, 1}) == 200 / ticks
+    assert worker._stolen_s(stat, {2}) == 500 / ticks
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parents are asked after on Linux")
@@ -190,7 +209,14 @@ def test_a_worker_whose_parent_is_gone_ends() -> None:
 
 @pytest.mark.slow
 def test_a_case_is_prepared_and_timed(tmp_path: Path) -> None:
-    order: dict[str, Any] = {"sizes": ["n"], "data": None, "image_size": 64, "batch": 4, "threads": 1}
+    order: dict[str, Any] = {
+        "tree": str(own_tree()),
+        "sizes": ["n"],
+        "data": None,
+        "image_size": 64,
+        "batch": 4,
+        "threads": 1,
+    }
     side: Side = parse_side(["inject:spin=1%@n-eager"], tmp_path)
     case = {"do": "prepare", "size": "n", "optimization": "eager", "label": "n-eager"}
     with processes(side, time_limit_s=120) as (process,):

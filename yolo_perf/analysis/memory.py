@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from yolo_perf.analysis.work import ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count, source_digest
-from yolo_perf.backends.artefacts import kept
+from yolo_perf.analysis.work import ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, count
+from yolo_perf.backends.artefacts import kept, source_digest
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import NotEnoughMemory, YoloPerfError
 from yolo_perf.machine.memory import free_bytes

@@ -9,7 +9,6 @@ Every spatial size in the network is the image's divided by a power of two up to
 with the area. The trace runs at 32x32, where an inference of x costs milliseconds, and is scaled.
 """
 
-import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,12 +16,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from math import prod
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from yolo_perf.backends.artefacts import kept
+from yolo_perf.backends.artefacts import kept, source_digest
 from yolo_perf.records import Bound, Count, Dtype, Peaks, Work
 from yolo_perf.yolov5.sizes import check_image_size, check_size
 
@@ -130,13 +128,6 @@ def attainable_flops_per_s(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> f
 def roof_seconds(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
     """The least time this work can take under the roofs: max(FLOP / peak FLOP/s, bytes / peak bytes/s)."""
     return max(work.flops / peaks.flops_per_s[dtype], work.compulsory_bytes / peaks.bytes_per_s)
-
-
-def source_digest(counter: str) -> str:
-    """Digest of the model's sources and of the file that counts them, so that what is kept is never stale."""
-    package = Path(__file__).parent.parent
-    sources = (Path(counter), *(package / "yolov5" / f"{name}.py" for name in ("blocks", "model", "sizes")))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _trace(size: str, classes: int) -> tuple[LayerCount, ...]:

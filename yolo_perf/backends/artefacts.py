@@ -1,8 +1,8 @@
 """Exported and quantised models, cached by content.
 
-A key names everything that decides the bytes (weights digest, versions, options); a changed key is another
-file, so nothing is ever stale. A file appears in one step under its final name: two runs at once may both
-build it, and neither sees half of it.
+A key names everything that decides the bytes (weights digest, versions, options, our sources); a changed key
+is another file, so nothing is ever stale. A file appears in one step under its final name: two runs at once may
+both build it, and neither sees half of it.
 """
 
 import hashlib
@@ -90,6 +90,13 @@ def kept(label: str, key: dict[str, str], kind: Any, make: Callable[[], T]) -> T
         return read()
     except DAMAGE:
         return read()
+
+
+def source_digest(*files: str | Path) -> str:
+    """Digest of the model's sources and of these files: what they make is made anew when any of them changes."""
+    package = Path(__file__).parent.parent
+    sources = (*map(Path, files), *(package / "yolov5" / f"{name}.py" for name in ("blocks", "model", "sizes")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def discard(path: Path) -> None:

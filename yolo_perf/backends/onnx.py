@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo_perf.backends.artefacts import artefact, discard
+from yolo_perf.backends.artefacts import artefact, discard, source_digest
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Case
@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "images", "output"
 OPSET = 17
-GRAPH_VERSION = 1
-"""To be raised with any change here or in `yolov5` that changes the exported graph."""
 
 
 def prepare(subject: Subject, case: Case) -> "Infer":
@@ -78,7 +76,7 @@ def export_key(subject: Subject, case: Case) -> dict[str, str]:
         "size": case.size,
         "image_size": str(case.image_size),
         "opset": str(OPSET),
-        "graph": str(GRAPH_VERSION),
+        "sources": source_digest(__file__),
         "torch": version("torch"),
         "onnx": version("onnx"),
     }

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolo_perf.backends.artefacts import artefact
+from yolo_perf.backends.artefacts import artefact, source_digest
 from yolo_perf.backends.onnx import INPUT, export_key, open_session, readable_export
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.records import Case
@@ -87,7 +87,14 @@ def static(subject: Subject, case: Case) -> Path:
 
 
 def _key(subject: Subject, case: Case) -> dict[str, str]:
-    return {**export_key(subject, case), "onnxruntime": version("onnxruntime")}
+    from yolo_perf.backends import subject as subjects
+    from yolo_perf.pipeline import images, letterbox
+
+    return {
+        **export_key(subject, case),
+        "quantiser": source_digest(__file__, *(str(module.__file__) for module in (subjects, images, letterbox))),
+        "onnxruntime": version("onnxruntime"),
+    }
 
 
 def _decoding(source: Path) -> list[str]:

@@ -3,40 +3,23 @@
 import random
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import (
-    baselines_option,
-    data_option,
-    image_size_option,
-    optimizations_option,
-    paired_setup,
-    threads_option,
-)
+from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable
 from yolo_perf.errors import YoloPerfError
 
 if TYPE_CHECKING:
     from yolo_perf.verdict.arena import Arena
+    from yolo_perf.verdict.course import Progress
     from yolo_perf.verdict.gate import Rules
-    from yolo_perf.verdict.paired import Progress
     from yolo_perf.verdict.result import Result
 
 FAILED_EXIT, UNDECIDED_EXIT, HOST_EXIT = 1, 3, 4
-
-
-def _count(what: str) -> Callable[..., int | None]:
-    return lambda _context, _parameter, value: value and parse.parse_count(value, what)
-
-
-def _seconds(what: str) -> Callable[..., float | None]:
-    return lambda _context, _parameter, value: value and parse.parse_positive(value, what)
 
 
 @click.command()
@@ -44,28 +27,23 @@ def _seconds(what: str) -> Callable[..., float | None]:
 @click.option(
     "--head", multiple=True, metavar="SIDE", help="What is judged [this installation]; repeat to combine."
 )
-@click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes.")
-@optimizations_option
-@click.option(
-    "--batch", default=str(parse.BATCH), show_default=True, callback=_count("The batch"), help="Of `batched`."
-)
 @click.option(
     "--pairs",
     default=None,
-    callback=_count("The number of pairs"),
-    help="Process pairs of the screen [6]; four times as many decide on what it suspects.",
+    callback=checked(parse.parse_count, "The number of pairs"),
+    help="Process pairs of the screen [6]; six times as many decide on what it suspects.",
 )
 @click.option(
     "--budget",
     default=None,
-    callback=_seconds("The time budget in seconds"),
+    callback=checked(parse.parse_positive, "The time budget in seconds"),
     help="Seconds after which no more pair is begun; what is not decided by then is inconclusive [none].",
 )
 @click.option(
     "--time-limit",
     default="300",
     show_default=True,
-    callback=_seconds("The time limit in seconds"),
+    callback=checked(parse.parse_positive, "The time limit in seconds"),
     help="Seconds in which a side must answer each order.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything is inconclusive or incomparable.")
@@ -73,9 +51,7 @@ def _seconds(what: str) -> Callable[..., float | None]:
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write all of it there."
 )
 @baselines_option
-@data_option
-@image_size_option
-@threads_option
+@paired_options
 def ab(
     *,
     base: tuple[str, ...],
@@ -100,8 +76,8 @@ def ab(
       inject:KIND=AMOUNT     a known slow-down (spin, convolution, intermittent), as in inject:spin=3%@n-onnx
 
     Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
-    1 regressed, missing or nothing measured, 2 usage, 3 not decided (--strict), 4 the host was not fair,
-    130 interrupted.
+    1 regressed, missing, nothing measured or a side failed, 2 usage, 3 not decided (--strict), 4 the host was
+    not fair, 130 interrupted.
     """
     from yolo_perf.verdict.gate import Rules
     from yolo_perf.verdict.processes import alone, ended_by_signals
@@ -111,9 +87,7 @@ def ab(
         raise click.UsageError("Name a side: yolo-perf ab --base ref:main")
     if json_path is not None:
         check_writable(json_path)
-    rules = Rules(floors=_floors(baselines))
-    if pairs:
-        rules = replace(rules, screen_pairs=pairs, decide_pairs=4 * pairs)
+    rules = Rules(floors=_floors(baselines)).with_pairs(pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = paired_setup(**options)
     sides = [parse_side(words, Path.cwd()) for words in (base, head)]
@@ -160,16 +134,16 @@ def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, 
 def exit_code(result: "Result", *, strict: bool) -> int:
     """The exit status of a result: what fails comes before what is not known."""
     outcome = result.outcome
-    verdicts = {decision.verdict for decision in result.decisions}
+    if any(decision.fails for decision in result.decisions) or outcome.failure:
+        return FAILED_EXIT
     if outcome.invalid_controls:
         return HOST_EXIT
-    if verdicts & {"regressed", "missing"}:
-        return FAILED_EXIT
     if outcome.interrupted:
         return INTERRUPTED_EXIT
     if not result.measured:
         return FAILED_EXIT
-    return UNDECIDED_EXIT if strict and verdicts & {"inconclusive", "incomparable"} else 0
+    undecided = any(decision.verdict in ("inconclusive", "incomparable") for decision in result.decisions)
+    return UNDECIDED_EXIT if strict and undecided else 0
 
 
 def _floors(baselines: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import baselines_option
+from yolo_perf.cli.common import baselines_option, checked
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import BaselineError
 
@@ -95,7 +95,7 @@ def promote_run(run: Path, shrink: bool, baselines: Path) -> None:
     "--keep",
     default=str(KEEP),
     show_default=True,
-    callback=lambda _context, _parameter, value: parse.parse_count(value, "The number of sessions"),
+    callback=checked(parse.parse_count, "The number of sessions"),
     help="Newest sessions of each machine that stay.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say which would be deleted.")

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import (
-    baselines_option,
-    data_option,
-    image_size_option,
-    optimizations_option,
-    paired_setup,
-    threads_option,
-)
+from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -29,26 +22,15 @@ TIME_LIMIT_S = 300
 
 
 @click.command()
-@click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes.")
-@optimizations_option
-@click.option(
-    "--batch",
-    default=str(parse.BATCH),
-    show_default=True,
-    callback=lambda _context, _parameter, value: parse.parse_count(value, "The batch", parse.MAX_BATCH),
-    help="Of `batched`.",
-)
 @click.option(
     "--pairs",
     default="16",
     show_default=True,
-    callback=lambda _context, _parameter, value: parse.parse_count(value, "The number of pairs", 1000),
+    callback=checked(parse.parse_count, "The number of pairs", 1000),
     help="Pairs of processes of the same code.",
 )
 @baselines_option
-@data_option
-@image_size_option
-@threads_option
+@paired_options
 @output_options()
 def calibrate(*, pairs: int, baselines: Path, output: Output, **options: Any) -> None:
     """Record what identical code differs by on this machine.
@@ -110,4 +92,5 @@ def _noise(pairs: "list[Pair]") -> dict[str, Any]:
         for turn in pair.turns:
             if not turn.control:
                 sessions.setdefault(turn.label, []).append(math.log(low_quantile(turn.base.round_seconds)))
-    return noise_of(sessions, gate.samples(pairs))
+    differences = gate.by_label([gate.differences(pair).cases for pair in pairs])
+    return noise_of(sessions, {label: differences[label] for label in sessions})

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 
-size_argument = click.argument("size", callback=lambda _context, _parameter, value: check_size(value))
+
+def checked(read: Callable[..., Any], *arguments: object) -> Callable[..., Any]:
+    """An option's callback: `read(value, *arguments)`, and None for an option that is not given."""
+    return lambda _context, _parameter, value: None if value is None else read(value, *arguments)
+
+
+size_argument = click.argument("size", callback=checked(check_size))
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -28,19 +34,19 @@ image_size_option = click.option(
     "--image-size",
     default=str(parse.IMAGE_SIZE),
     show_default=True,
-    callback=lambda _context, _parameter, value: parse.parse_image_size(value),
+    callback=checked(parse.parse_image_size),
     help="Side of the input in pixels.",
 )
 threads_option = click.option(
     "--threads",
     default=None,
-    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The number of threads"),
+    callback=checked(parse.parse_count, "The number of threads"),
     help="Threads of every engine [one a usable core].",
 )
 batch_option = click.option(
     "--batch",
     default=None,
-    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The batch", parse.MAX_BATCH),
+    callback=checked(parse.parse_count, "The batch", parse.MAX_BATCH),
     help=f"Images a call [1; {parse.BATCH} where the optimisation batches].",
 )
 baselines_option = click.option(
@@ -54,7 +60,7 @@ optimizations_option = click.option("--optimizations", default="", metavar="NAME
 rounds_option = click.option(
     "--rounds",
     default=None,
-    callback=lambda _context, _parameter, value: value and parse.parse_count(value, "The number of rounds"),
+    callback=checked(parse.parse_count, "The number of rounds"),
     help="Timed rounds [as many as the budget holds, 5 at least].",
 )
 
@@ -65,7 +71,7 @@ def budget_option(default: float) -> Callable[[Command], Command]:
         "--budget",
         default=f"{default:g}",
         show_default=True,
-        callback=lambda _context, _parameter, value: parse.parse_positive(value, "The time budget in seconds"),
+        callback=checked(parse.parse_positive, "The time budget in seconds"),
         help="Seconds of timed rounds.",
     )
 
@@ -109,6 +115,25 @@ def open_bench(
     )
     len(bench.dataset)  # better to hear of a folder without pictures now than after the roofs
     return bench
+
+
+def paired_options(command: Command) -> Command:
+    """What both sides of a paired measurement run; `paired_setup` takes them."""
+    options: list[Callable[[Command], Command]] = [
+        click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes."),
+        optimizations_option,
+        click.option(
+            "--batch",
+            default=str(parse.BATCH),
+            show_default=True,
+            callback=checked(parse.parse_count, "The batch", parse.MAX_BATCH),
+            help="Of `batched`.",
+        ),
+        data_option,
+        image_size_option,
+        threads_option,
+    ]
+    return reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def paired_setup(

@@ -5,14 +5,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from yolo_perf import settings as parse
-from yolo_perf.cli.common import data_option, image_size_option, optimizations_option, paired_setup, threads_option
+from yolo_perf.cli.common import checked, paired_options, paired_setup
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.verdict.disturb import DISTURBANCES
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
     from yolo_perf.verdict.recording import Setting
 
 TIME_LIMIT_S = 300.0
+SCORING = ("suites", "seed", "as_json", "as_csv", "output_path")
+RECORDING = ("minutes", "sizes", "optimizations", "batch", "inject", "disturb", "data", "image_size", "threads")
+"""Options of one half of the command."""
 FEW_SUITES = 500
 """So many are counted sooner than other processes have started."""
-
-
-def _count(what: str, most: int = 100_000) -> Callable[..., int | None]:
-    return lambda _context, _parameter, value: value and parse.parse_count(value, what, most)
 
 
 @click.command("prove-gate")
@@ -38,14 +36,14 @@ def _count(what: str, most: int = 100_000) -> Callable[..., int | None]:
     "--suites",
     default="2000",
     show_default=True,
-    callback=_count("The number of suites"),
+    callback=checked(parse.parse_count, "The number of suites"),
     help="Comparisons that are dealt from the rows.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32), help="Of the dealing.")
 @click.option(
     "--pairs",
     default=None,
-    callback=_count("The number of pairs"),
+    callback=checked(parse.parse_count, "The number of pairs"),
     help="Pairs of the screen, as for `ab` [6]; with --record, pairs to record.",
 )
 @click.option(
@@ -54,17 +52,8 @@ def _count(what: str, most: int = 100_000) -> Callable[..., int | None]:
 @click.option(
     "--minutes",
     default=None,
-    callback=lambda _context, _parameter, value: value and parse.parse_positive(value, "The time in minutes"),
+    callback=checked(parse.parse_positive, "The time in minutes"),
     help="Time after which no more pair is recorded [until Ctrl-C].",
-)
-@click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes to record.")
-@optimizations_option
-@click.option(
-    "--batch",
-    default=str(parse.BATCH),
-    show_default=True,
-    callback=_count("The batch", parse.MAX_BATCH),
-    help="Of `batched`.",
 )
 @click.option(
     "--inject",
@@ -82,9 +71,7 @@ def _count(what: str, most: int = 100_000) -> Callable[..., int | None]:
     show_default=True,
     help="Disturbances to record, one after the other; repeat.",
 )
-@data_option
-@image_size_option
-@threads_option
+@paired_options
 @output_options()
 def prove_gate(
     *,
@@ -104,10 +91,20 @@ def prove_gate(
     """
     if (rows is None) == (record is None):
         raise UsageError("Name a file of rows to score, or one to record with --record.")
+    _refuse(SCORING if record is not None else RECORDING, "score" if record is not None else "record")
     if record is not None:
         _record(record, pairs, minutes, **recording)
     elif rows is not None:
         _score(rows, output, suites=suites, seed=seed, pairs=pairs)
+
+
+def _refuse(names: Sequence[str], work: str) -> None:
+    """Raise UsageError for an option that would do nothing."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == click.core.ParameterSource.COMMANDLINE
+        if given and option.name in names:
+            raise UsageError(f"{option.opts[0]} is for when rows are {work}d.")
 
 
 def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | None) -> None:
@@ -116,9 +113,7 @@ def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | N
     from yolo_perf.verdict.proof import prove
     from yolo_perf.verdict.rows import read_rows
 
-    recording, rules = read_rows(path), Rules()
-    if pairs:
-        rules = replace(rules, screen_pairs=pairs, decide_pairs=4 * pairs)
+    recording, rules = read_rows(path), Rules().with_pairs(pairs)
     with _mapper(suites) as mapper:
         proof = prove(recording, rules, suites=suites, seed=seed, mapper=mapper)
     output.show(lambda **style: report.proof(proof, **style), report.document(proof), report.rows(proof))
@@ -155,7 +150,7 @@ def _record(path: Path, pairs: int | None, minutes: float | None, **recording: A
 
     check_writable(path)
     packed = path.suffix == ".xz"
-    plain = path.with_suffix("") if packed else path
+    plain = path.with_name(f"{path.name}.part") if packed else path
     if packed and path.exists():
         raise UsageError(f"{path} is there already, and packed: record into another file.")
     before = recorded(plain)
@@ -186,20 +181,36 @@ def _record_rows(
     from datetime import UTC, datetime
 
     from yolo_perf.machine.identity import describe, identify
-    from yolo_perf.verdict.recording import record, schedule
-    from yolo_perf.verdict.rows import header_line
+    from yolo_perf.verdict.recording import check_setup, record, schedule
+    from yolo_perf.verdict.rows import Header
 
     settings = schedule(inject, [kind for kind in disturb if kind != "none"])
     machine = identify(with_torch=False)
-    measure = _measurer(paired_setup(**options), inject)
+    setup = paired_setup(**options)
+    check_setup(path, describe(machine), _described(setup))
+    measure = _measurer(setup, inject)
     ends = time.monotonic() + 60 * minutes if minutes else None
 
     def more(number: int) -> bool:
         return (pairs is None or number < pairs) and (ends is None or time.monotonic() < ends)
 
-    header = header_line(describe(machine), datetime.now(UTC).isoformat(timespec="seconds"))
+    header = Header(
+        machine=describe(machine), created=datetime.now(UTC).isoformat(timespec="seconds"), setup=_described(setup)
+    )
     for row in record(measure, path, settings, header=header, more=more):
         click.echo(f"{row.inject or 'identical'}, {row.disturb}: {row.took:.1f} s", err=True)
+
+
+def _described(setup: "Setup") -> str:
+    """What the recorded pairs have in common beside the machine."""
+    from importlib import metadata
+
+    versions = (f"{name} {metadata.version(name)}" for name in ("torch", "onnxruntime", "numpy"))
+    weights = "official weights where there are any" if setup.data else "seeded weights"
+    return (
+        f"{','.join(setup.sizes)} {','.join(setup.optimizations) or 'all'}, {setup.image_size} px, "
+        f"batch {setup.batch}, {setup.threads} threads, {weights}, {', '.join(versions)}"
+    )
 
 
 def _measurer(setup: "Setup", injections: Sequence[str]) -> "Callable[[Setting], Pair]":

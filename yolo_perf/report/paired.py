@@ -10,7 +10,7 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.records import HostUse, Interval
 from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
-from yolo_perf.verdict.gate import SUITE, TAIL, Decision, samples
+from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
 from yolo_perf.verdict.result import Result
 from yolo_perf.verdict.sides import Side
 from yolo_perf.verdict.stats import hodges_lehmann
@@ -56,8 +56,10 @@ def document(result: Result) -> dict[str, Any]:
             "suspects": list(outcome.screening.suspects),
             "invalid_controls": list(outcome.invalid_controls),
             "complete": outcome.complete,
+            "failure": outcome.failure or None,
             "dropped_turns": outcome.dropped,
             "seconds": result.seconds,
+            "discarded": [msgspec.to_builtins(pair) for pair in outcome.discarded],
             "screen": [msgspec.to_builtins(pair) for pair in outcome.first],
             "decide": [msgspec.to_builtins(pair) for pair in outcome.second],
         }
@@ -118,7 +120,7 @@ def _host(result: Result) -> list[str]:
     """What the host did meanwhile, and what the controls showed."""
     outcome = result.outcome
     pairs = (*outcome.first, *outcome.second)
-    controls = samples(outcome.first, controls=True)
+    controls = by_label([differences(pair).controls for pair in outcome.first])
     lines = []
     if controls:
         shown = (f"{label} {_signed(math.exp(hodges_lehmann(d)))} %" for label, d in controls.items())
@@ -153,11 +155,13 @@ def _end(result: Result, color: bool) -> list[str]:
     lines = [f"{counted} in {result.seconds / 60:.1f} min"]
     if outcome.invalid_controls:
         lines.append(
-            f"HOST INVALID: {', '.join(outcome.invalid_controls)} differ between the sides, twice, though they "
-            "are the same code. Nothing is decided. Try again when the machine is quieter."
+            f"HOST INVALID: {', '.join(outcome.invalid_controls)} differ between the sides, though they are the "
+            "same code. Nothing is decided. Try again when the machine is quieter."
         )
     elif not result.measured:
         lines.append("NOTHING MEASURED: no pair of any case.")
+    elif outcome.failure:
+        lines.append(f"FAILED: {outcome.failure} What was measured until then is above.")
     elif not outcome.complete:
         why = "interrupted" if outcome.interrupted else "the time budget ran out"
         lines.append(f"PARTIAL: {why}.")

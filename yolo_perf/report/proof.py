@@ -1,5 +1,6 @@
 """The gate's own test as tables: false alarms and power of our rule and of others', from the same rows."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -22,8 +23,8 @@ Row = dict[str, object]
 
 def proof(proof: Proof, *, width: int = 80, color: bool = False) -> str:
     """A table for each condition, then paired spreads and recorded slow-downs."""
-    told = " ".join(filter(None, (proof.machine, proof.created)))
-    lines = [printable(f"Recorded on {told}.")] if told else []
+    told = ", ".join(filter(None, (proof.recording.machine, proof.recording.created, proof.recording.setup)))
+    lines = [wrapped(printable(f"Recorded on {told}."), width)] if told else []
     for condition in proof.conditions:
         lines += ["", *_condition(condition, width=width, color=color)]
     lines += ["", wrapped(NOTE, width), "", *_spreads(proof.spreads, width=width, color=color)]
@@ -85,7 +86,8 @@ def _condition(condition: Condition, *, width: int, color: bool) -> list[str]:
     powers = [signed_percent(1 + amount).replace(".0", "") for amount in AMOUNTS]
     table = columns("rule", ("alarms %", "interval", *powers, "min"))
     alarms = condition.alarms
-    upper = "" if condition.alarms_upper is None else f"to {_figure(condition.alarms_upper)}"
+    bound = condition.alarms_upper
+    upper = "" if bound is None else f"to {_figure(math.ceil(1000 * bound) / 1000)}"  # never less than it is
     table.add_row(
         OURS,
         _figure(alarms.failure_rate),

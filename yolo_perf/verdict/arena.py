@@ -158,16 +158,19 @@ class Arena:
                 if base["weights"] != head["weights"]:
                     absent.append(Decision(label=label, verdict="incomparable", reason="the weights differ"))
                     continue
+                if base["batch"] != head["batch"]:
+                    reason = f"the sides take {base['batch']} and {head['batch']} images a call"
+                    absent.append(Decision(label=label, verdict="incomparable", reason=reason))
+                    continue
                 if why := self._disagreement(label, name, folder):
                     wrong.append(why)
                     continue
-                batch = self.setup.batch if name in backends() and backends()[name].batched else 1
                 self._subjects[label] = Subject(
                     label=label,
                     size=size,
                     optimization=name,
                     rounds=rounds_for(max(base["seconds"], head["seconds"])),
-                    batch=batch,
+                    batch=head["batch"],
                 )
         if wrong:
             raise ParityError(f"The sides compute different things, so nothing is timed: {'; '.join(wrong)}.")
@@ -212,17 +215,8 @@ class Arena:
 
     def _open(self, pair: Sequence[Process], sizes: Sequence[str]) -> list[dict[str, Any]]:
         """Both sides' packages and models loaded, at once: nothing is timed yet. Both stand still then."""
-        setup = self.setup
         for process in pair:
-            process.send(
-                do="open",
-                sizes=sizes,
-                data=str(setup.data.absolute()) if setup.data else None,
-                image_size=setup.image_size,
-                batch=setup.batch,
-                threads=process.side.threads or setup.threads,
-                inject=[(each.kind, each.amount, each.case) for each in process.side.inject],
-            )
+            process.send(**opening(process.side, self.setup, sizes))
         replies = [process.receive() for process in pair]
         for process in pair:
             process.rest()
@@ -252,7 +246,22 @@ class Arena:
 
     def _choose_controls(self, libraries: tuple[dict[str, str], dict[str, str]]) -> None:
         """Kernels that are the same on both sides whatever the sides are."""
-        self._controls = controls(python=libraries[0]["python"] == libraries[1]["python"])
+        same = {name: libraries[0].get(name) == libraries[1].get(name) for name in ("llvmlite", "python")}
+        self._controls = controls(compiled=same["llvmlite"] and "llvmlite" in libraries[0], python=same["python"])
+
+
+def opening(side: Side, setup: Setup, sizes: Sequence[str]) -> dict[str, Any]:
+    """The first order to a side's process."""
+    return {
+        "do": "open",
+        "tree": str(side.tree),
+        "sizes": sizes,
+        "data": str(setup.data.absolute()) if setup.data else None,
+        "image_size": setup.image_size,
+        "batch": setup.batch,
+        "threads": side.threads or setup.threads,
+        "inject": [(each.kind, each.amount, each.case) for each in side.inject],
+    }
 
 
 def _total(parts: Sequence[Sequence[float | None]]) -> HostUse:

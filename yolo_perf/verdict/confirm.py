@@ -18,10 +18,11 @@ from statistics import median
 
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import YoloPerfError
-from yolo_perf.records import Comparison, Interval, Measurement, Pair, Run
+from yolo_perf.records import Comparison, Interval, Measurement, Run
 from yolo_perf.units import signed_percent
-from yolo_perf.verdict import gate, paired
-from yolo_perf.verdict.arena import WARMUP, Arena, Setup
+from yolo_perf.verdict import paired
+from yolo_perf.verdict.arena import WARMUP, Arena, Setup, opening
+from yolo_perf.verdict.course import Progress
 from yolo_perf.verdict.gate import Decision, Rules
 from yolo_perf.verdict.processes import SideError, alone, processes
 from yolo_perf.verdict.sessions import SessionRules, compare_runs, library_changes
@@ -203,24 +204,13 @@ class _Course:
         labels = [subject.label for subject in arena.survey().subjects if subject.label in cases]
         if not labels:
             raise SideError("Neither side can run what is suspected.")
-        pairs: list[Pair] = []
-        interrupted = False
-
-        def measure(chosen: Sequence[str]) -> Pair:
-            nonlocal interrupted
-            try:
-                pairs.append(arena.measure(chosen))
-            except KeyboardInterrupt:
-                interrupted = True
-                raise
-            return pairs[-1]
-
-        decisions = paired.confirm(measure, labels, rules, tell=_tell)
-        if interrupted:
+        outcome = paired.confirm(arena.measure, labels, rules, tell=_tell)
+        if outcome.interrupted:
             raise KeyboardInterrupt
-        unfair = gate.invalid_controls(gate.samples(pairs, controls=True), rules)
-        for decision in decisions:
-            self._take(decision, commit, unfair)
+        if outcome.failure:
+            raise SideError(outcome.failure)
+        for decision in outcome.decisions:
+            self._take(decision, commit, outcome.invalid_controls)
 
     def _take(self, decision: Decision, commit: str, unfair: Sequence[str]) -> None:
         """The word of the pairs on every open suspect of a case."""
@@ -273,15 +263,7 @@ def fresh_seconds(cases: Mapping[str, Measurement], setup: Setup, side: Side) ->
     found: dict[str, list[float]] = {label: [] for label in cases}
     for number in range(FRESH):
         with processes(replace(side, environment=environment), time_limit_s=TIME_LIMIT_S) as (process,):
-            process.ask(
-                do="open",
-                sizes=setup.sizes,
-                data=str(setup.data.absolute()) if setup.data else None,
-                image_size=setup.image_size,
-                batch=setup.batch,
-                threads=setup.threads,
-                inject=[(each.kind, each.amount, each.case) for each in side.inject],
-            )
+            process.ask(**opening(side, setup, setup.sizes))
             for label, m in cases.items():
                 reply = process.ask(do="prepare", size=m.case.size, optimization=m.case.backend, label=label)
                 if reason := reply.get("unavailable"):
@@ -325,6 +307,6 @@ def _interval(ratio: Interval) -> str:
     return f"{signed_percent(ratio.point)} ({low.removesuffix(' %')} .. {high})"
 
 
-def _tell(progress: paired.Progress) -> None:
+def _tell(progress: Progress) -> None:
     found = ", ".join(f"{label} {signed_percent(ratio)}" for label, ratio in progress.ratios.items())
     log.info("pair %d of %d: %s", progress.pair, progress.pairs, found)

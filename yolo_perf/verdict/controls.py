@@ -18,8 +18,12 @@ Order = dict[str, Any]
 """What a worker's `do_control` takes besides a label."""
 
 
-def controls(*, python: bool) -> dict[str, Order]:
-    """The kernels by label; the Python loop only where both sides run the same Python."""
+def controls(*, compiled: bool, python: bool) -> dict[str, Order]:
+    """The kernels by label: LLVM's where both sides have the same compiler, the loop where they run one Python."""
+    return {**(_compiled() if compiled else {}), **({"(python)": {"kind": "python"}} if python else {})}
+
+
+def _compiled() -> dict[str, Order]:
     cpu, features = host_target()
     shared = {"kind": "compiled", "cpu": cpu, "features": features}
     found: dict[str, Order] = {}
@@ -44,6 +48,4 @@ def controls(*, python: bool) -> dict[str, Order]:
         "contents": ["", "", ""],
         "doubles": [3.0],
     }
-    if python:
-        found["(python)"] = {"kind": "python"}
     return found

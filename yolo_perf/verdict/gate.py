@@ -11,11 +11,11 @@ the suspects). Nothing is measured a third time.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from yolo_perf.errors import UsageError
-from yolo_perf.records import Interval, Pair, Turn, Verdict
+from yolo_perf.records import Interval, Pair, SideRounds, Turn, Verdict
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict.stats import (
     equivalent,
@@ -31,26 +31,33 @@ SUITE = "(suite)"
 TAIL = " p90"
 """What a case's label ends in where its 90th percentile is meant: a slow-down of some calls shows here alone."""
 EQUIVALENCE_CONFIDENCE = 0.90
+CONTROLS = 3
+"""As many controls as a pair has at most."""
+SHOWN = 0.5
+"""A regression is surely beyond this share of its margin. With the whole of it a change of twice the margin was
+found half as often, and false alarms are as rare (docs/gate.md)."""
 Samples = Mapping[str, Sequence[float]]  # label -> one difference a pair, on the scale of natural logarithms
+Table = Sequence[Mapping[str, float]]
+"""The same pair by pair, a mapping for each: a pair need not hold every case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What is asked of a decision. Margins and floors are fractions: 0.01 is one per cent."""
 
-    margin: float = 0.01  # a change up to this is no regression
+    margin: float = 0.01  # an estimate up to this is no regression
     equivalence: float = 0.03  # a change surely within this is none at all
     floors: Mapping[str, float] = field(default_factory=dict)  # calibrated, by label: what identical code shows
     screen_pairs: int = 6
-    decide_pairs: int = 24
-    suspect_p: float = 0.10
+    decide_pairs: int = 36
+    suspect_p: float = 0.05
     suspect_change: float = 0.0075
     family_error: float = 0.02  # that any of the suspects is called regressed, or improved, in error
     confidence: float = 0.95  # of the interval that is shown
     suite_margin: float = 0.005
     tail_margin: float = 0.25  # of the 90th percentile, which varies far more
     control_margin: float = 0.01
-    control_error: float = 0.10  # that any control of a fair host differs, once; 6 pairs of 3 reach no less
+    control_error: float = 0.10  # that any control of a fair host differs in the screen; 6 pairs reach no less
 
     def margin_of(self, label: str) -> float:
         """The case's margin: the general one, or its calibrated floor where that is larger."""
@@ -58,14 +65,33 @@ class Rules:
             return self.tail_margin
         return max(self.suite_margin if label == SUITE else self.margin, self.floors.get(label, 0.0))
 
+    def shown_of(self, label: str) -> float:
+        """What a regression of the case surely exceeds: half of its margin, or its calibrated floor."""
+        if label.endswith(TAIL):
+            return self.tail_margin
+        return max(SHOWN * (self.suite_margin if label == SUITE else self.margin), self.floors.get(label, 0.0))
+
     def equivalence_of(self, label: str) -> float:
         """The case's equivalence margin: at least twice its margin."""
         return max(self.equivalence, 2 * self.margin_of(label))
 
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many fresh pairs a suspect is looked at: what is cleared by then is not measured further."""
+        return (*range(self.screen_pairs, self.decide_pairs, self.screen_pairs), self.decide_pairs)
+
+    def with_pairs(self, pairs: int | None) -> "Rules":
+        """These rules with so many pairs in the screen, and as many times more to decide as before."""
+        if not pairs:
+            return self
+        return replace(self, screen_pairs=pairs, decide_pairs=pairs * self.decide_pairs // self.screen_pairs)
+
     def check(self, cases: int) -> None:
-        """Raise UsageError where so few pairs could never decide, whatever they showed."""
+        """Raise UsageError where so few pairs could never decide, or never find the host unfair."""
         decide = pairs_needed(self.family_error / max(1, cases))
-        screen = pairs_needed((1 - EQUIVALENCE_CONFIDENCE) / 2)
+        screen = max(
+            pairs_needed((1 - EQUIVALENCE_CONFIDENCE) / 2), pairs_needed(self.control_error / (2 * CONTROLS))
+        )
         if self.decide_pairs < decide or self.screen_pairs < screen:
             raise UsageError(
                 f"Too few pairs: {cases} cases at an error of {self.family_error:.0%} need at least {screen} to "
@@ -113,47 +139,50 @@ def difference(turn: Turn) -> float:
     return hodges_lehmann([math.log(later / earlier) for earlier, later in zip(base, head, strict=True)])
 
 
-def samples(pairs: Sequence[Pair], *, controls: bool = False) -> dict[str, list[float]]:
-    """The differences of every case, or of every control, in the order of the pairs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What one pair says: a difference for each case, for each case's 90th percentile (TAIL), for each control."""
+
+    cases: Mapping[str, float]
+    controls: Mapping[str, float]
+
+
+def differences(pair: Pair) -> Differences:
+    """The differences of a pair."""
+    cases = [turn for turn in pair.turns if not turn.control]
+    return Differences(
+        cases={turn.label: difference(turn) for turn in cases}
+        | {turn.label + TAIL: math.log(_p90(turn.head) / _p90(turn.base)) for turn in cases},
+        controls={turn.label: difference(turn) for turn in pair.turns if turn.control},
+    )
+
+
+def by_label(table: Table) -> dict[str, list[float]]:
+    """The same differences case by case, in the order of the pairs."""
     found: dict[str, list[float]] = {}
-    for pair in pairs:
-        for turn in pair.turns:
-            if turn.control == controls:
-                found.setdefault(turn.label, []).append(difference(turn))
+    for pair in table:
+        for label, value in pair.items():
+            found.setdefault(label, []).append(value)
     return found
 
 
-def tails(pairs: Sequence[Pair]) -> dict[str, list[float]]:
-    """The differences of every case's 90th percentile, under its label and TAIL."""
-    found: dict[str, list[float]] = {}
-    for pair in pairs:
-        for turn in pair.turns:
-            if not turn.control:
-                ratio = _p90(turn.head.round_seconds) / _p90(turn.base.round_seconds)
-                found.setdefault(turn.label + TAIL, []).append(math.log(ratio))
-    return found
+def suite(table: Table, without: Sequence[str] = ()) -> list[float]:
+    """The mean difference over all cases but those named, of each pair that holds them all.
 
-
-def suite(found: Samples, without: Sequence[str] = ()) -> list[float]:
-    """The mean difference of each pair over all cases but those named; nothing for fewer than two cases.
-
-    Over the pairs that all of them have, the first ones: what is extended has more.
+    Nothing for fewer than two cases: one is its own mean.
     """
-    columns = [
-        list(values)
-        for label, values in found.items()
-        if label not in (*without, SUITE) and not label.endswith(TAIL)
-    ]
-    if len(columns) < 2:
+    left_out = {*without, SUITE}
+    labels = [label for label in by_label(table) if label not in left_out and not label.endswith(TAIL)]
+    if len(labels) < 2:
         return []
-    return [math.fsum(values) / len(values) for values in zip(*columns, strict=False)]
+    return [math.fsum(pair[each] for each in labels) / len(labels) for pair in table if pair.keys() >= set(labels)]
 
 
-def screen(found: Samples, rules: Rules) -> Screening:
+def screen(table: Table, rules: Rules) -> Screening:
     """Sort the cases. The suite's mean, of those that are not suspects themselves, is one more of them."""
-    states = {label: _screen(values, label, rules) for label, values in found.items()}
+    states = {label: _screen(values, label, rules) for label, values in by_label(table).items()}
     suspects = [label for label, state in states.items() if state == "suspect"]
-    rest = suite(found, suspects)
+    rest = suite(table, suspects)
     if rest and _screen(rest, SUITE, rules) == "suspect":
         suspects.append(SUITE)
     return Screening(
@@ -175,49 +204,58 @@ def _screen(values: Sequence[float], label: str, rules: Rules) -> Literal["suspe
     return "settled" if _equal(values, label, rules) else "unresolved"
 
 
-def decide(first: Samples, second: Samples, suspects: Sequence[str], rules: Rules) -> tuple[Decision, ...]:
+def fresh(second: Table, suspects: Sequence[str]) -> dict[str, list[float]]:
+    """The second stage's differences; the suite's from the cases that are not suspects themselves."""
+    found = by_label(second)
+    return {**found, SUITE: suite(second, suspects)} if SUITE in suspects else found
+
+
+def decide(first: Table, second: Table, suspects: Sequence[str], rules: Rules) -> tuple[Decision, ...]:
     """A decision for each case of the first stage, and for the suite, in that order.
 
     `second` holds the suspects' fresh differences. A suspect that it lacks, or of which it holds less than
-    was planned, is inconclusive, unless half of them cleared it. A cleared one stays in the family as a p of 1.
+    was planned, is inconclusive, unless they cleared it. A cleared one stays in the family as a p of 1.
     """
-    ready = [label for label in suspects if len(second.get(label, ())) >= rules.decide_pairs]
+    found = fresh(second, suspects)
+    ready = [label for label in suspects if len(found.get(label, ())) >= rules.decide_pairs]
     slower = dict.fromkeys(suspects, 1.0) | {
-        label: signed_rank_p(second[label], _log_margin(label, rules)) for label in ready
+        label: signed_rank_p(found[label], math.log1p(rules.shown_of(label))) for label in ready
     }
     faster = dict.fromkeys(suspects, 1.0) | {
-        label: _p_below(second[label], _log_margin(label, rules)) for label in ready
+        label: _p_below(found[label], math.log1p(rules.shown_of(label))) for label in ready
     }
     slower, faster = _adjusted(slower), _adjusted(faster)
     rest = suite(first, [label for label in suspects if label != SUITE])
-    every: dict[str, Sequence[float]] = {**first, **({SUITE: rest} if rest else {})}
-    found = []
+    every: dict[str, Sequence[float]] = {**by_label(first), **({SUITE: rest} if rest else {})}
+    decisions = []
     for label, values in every.items():
         if label not in suspects:
             if not label.endswith(TAIL):  # of a tail only what is wrong with it is told
-                found.append(_unsuspected(label, values, rules))
-        elif label not in ready and not cleared(second.get(label, ()), label, rules):
-            found.append(_unconfirmed(label, values, len(second.get(label, ())), rules))
+                decisions.append(_unsuspected(label, values, rules))
+        elif label not in ready and not cleared(found.get(label, ()), label, rules):
+            decisions.append(_unconfirmed(label, values, len(found.get(label, ())), rules))
         else:
-            found.append(_confirmed(label, second[label], slower[label], faster[label], rules))
-    return tuple(found)
+            decisions.append(_confirmed(label, found[label], slower[label], faster[label], rules))
+    return tuple(decisions)
 
 
 def cleared(values: Sequence[float], label: str, rules: Rules) -> bool:
-    """Whether half of a suspect's fresh pairs show it equal, and surely not beyond the margin.
+    """Whether a suspect's fresh pairs show by now that it is equal, and no slower or surely within the margin.
 
-    Then the other half is not measured. That ends in UNCHANGED alone, so it can raise no false alarm.
+    Then no more are measured. That ends in UNCHANGED alone, so however often it is asked it raises no false alarm.
     """
-    if 2 * len(values) < rules.decide_pairs:
+    if len(values) < rules.looks[0] or not _equal(values, label, rules):
         return False
-    below = signed_rank_p([-value for value in values], -_log_margin(label, rules))  # of "at least the margin"
-    return below <= (1 - EQUIVALENCE_CONFIDENCE) / 2 and _equal(values, label, rules)
+    margin = _log_margin(label, rules)
+    if -margin <= hodges_lehmann(values) <= 0:
+        return True
+    return signed_rank_p([-value for value in values], -margin) <= (1 - EQUIVALENCE_CONFIDENCE) / 2
 
 
-def invalid_controls(found: Samples, rules: Rules) -> tuple[str, ...]:
+def invalid_controls(found: Samples, rules: Rules, error: float) -> tuple[str, ...]:
     """The controls that differ between the sides by more than their margin: then the host is not fair.
 
-    Two-sided, Holm over the controls. Too few pairs to tell find nothing.
+    Two-sided, Holm over the controls, at that error in all. Too few pairs to tell find nothing.
     """
     margin = math.log1p(rules.control_margin)
     ps = {
@@ -225,27 +263,23 @@ def invalid_controls(found: Samples, rules: Rules) -> tuple[str, ...]:
         for label, values in found.items()
         if values
     }
-    return tuple(label for label, p in _adjusted(ps).items() if p <= rules.control_error)
+    return tuple(label for label, p in _adjusted(ps).items() if p <= error)
 
 
 def _confirmed(label: str, values: Sequence[float], slower: float, faster: float, rules: Rules) -> Decision:
-    """The second stage's word on a suspect."""
-    margin = signed_percent(1 + rules.margin_of(label))
-    if slower <= rules.family_error:
-        return _decision(
-            label, "regressed", f"surely more than {margin} (p {slower:.2g})", values, rules, confirmed=True
-        )
-    if faster <= rules.family_error:
-        limit = signed_percent(1 / (1 + rules.margin_of(label)))
-        return _decision(
-            label, "improved", f"surely more than {limit} (p {faster:.2g})", values, rules, confirmed=True
-        )
-    if _equal(values, label, rules):
+    """The second stage's word on a suspect: sure of a part of the margin, and beyond it in the estimate."""
+    margin, centre = 1 + rules.margin_of(label), math.exp(hodges_lehmann(values))
+    shown = 1 + rules.shown_of(label)
+    verdict: Verdict = "inconclusive"
+    reason = "suspected, neither confirmed nor cleared"
+    if slower <= rules.family_error and centre > margin:
+        verdict, reason = "regressed", f"surely more than {signed_percent(shown)} (p {slower:.2g})"
+    elif faster <= rules.family_error and 1 / centre > margin:
+        verdict, reason = "improved", f"surely more than {signed_percent(1 / shown)} (p {faster:.2g})"
+    elif _equal(values, label, rules):
+        verdict = "unchanged"
         reason = f"suspected, not confirmed; surely within {_percent(rules.equivalence_of(label))}"
-        return _decision(label, "unchanged", reason, values, rules, confirmed=True)
-    return _decision(
-        label, "inconclusive", "suspected, neither confirmed nor cleared", values, rules, confirmed=True
-    )
+    return _decision(label, verdict, reason, values, rules, confirmed=True)
 
 
 def _unsuspected(label: str, values: Sequence[float], rules: Rules) -> Decision:
@@ -282,10 +316,15 @@ def _decision(
             high=math.exp(interval.high) if interval.high < math.inf else math.inf,
             confidence=interval.confidence,
         ),
-        detectable=math.expm1(_log_margin(label, rules) + reach) if reach < math.inf else None,
+        detectable=_detectable(label, reach, rules) if reach < math.inf else None,
         pairs=len(values),
         confirmed=confirmed,
     )
+
+
+def _detectable(label: str, reach: float, rules: Rules) -> float:
+    """The smallest slow-down that both halves of the rule would have let through."""
+    return max(rules.margin_of(label), math.expm1(math.log1p(rules.shown_of(label)) + reach))
 
 
 def _equal(values: Sequence[float], label: str, rules: Rules) -> bool:
@@ -306,9 +345,9 @@ def _adjusted(ps: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(ps, holm(tuple(ps.values())), strict=True)) if ps else {}
 
 
-def _p90(seconds: Sequence[float]) -> float:
-    """The ceil(0.9 n)-th smallest."""
-    return sorted(seconds)[math.ceil(0.9 * len(seconds)) - 1]
+def _p90(side: SideRounds) -> float:
+    """The ceil(0.9 n)-th smallest of a side's rounds."""
+    return sorted(side.round_seconds)[math.ceil(0.9 * len(side.round_seconds)) - 1]
 
 
 def _percent(fraction: float) -> str:

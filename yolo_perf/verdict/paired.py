@@ -1,38 +1,23 @@
-"""The course of a paired comparison: screen, extend, decide on fresh data. No process is started here.
+"""A paired comparison of two sides: pairs measured along the course, and what is kept of them.
 
-What measures a pair is handed in, so that a test can play the host.
+No process is started here. What measures a pair is handed in, so that a test can play the host.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
 
 from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Pair, Turn
-from yolo_perf.verdict import gate
-from yolo_perf.verdict.gate import SUITE, TAIL, Decision, Rules, Screening
-from yolo_perf.verdict.stats import hodges_lehmann
+from yolo_perf.verdict.course import Course, Progress, Stage
+from yolo_perf.verdict.gate import TAIL, Decision, Differences, Rules, Screening, differences
 
 MeasurePair = Callable[[Sequence[str]], Pair]
 """Measures one pair of fresh processes over cases of these labels, and the controls."""
-Stage = Literal["screen", "extend", "decide"]
-MAX_STEAL = 0.25
-"""Share of a turn's time that the host may take away; a pair that lost more of a case says nothing of it.
-
-Stolen time is the host's alone: no change of the code under test can cause it and so hide itself.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a comparison stands, after each pair."""
-
-    stage: Stage
-    pair: int
-    pairs: int
-    ratios: Mapping[str, float]  # running estimates of head over base, by label
+MAX_STEAL = 0.125
+"""Share of the CPUs' time that the host may take in a turn; a pair that lost more of a case says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,63 +28,47 @@ class Outcome:
     screening: Screening
     first: tuple[Pair, ...]
     second: tuple[Pair, ...]
-    invalid_controls: tuple[str, ...]  # not empty: the host treated the sides differently, twice
-    complete: bool  # False where it was interrupted or ran out of time
+    invalid_controls: tuple[str, ...]  # not empty: the host treated the sides differently
+    complete: bool  # False where it was interrupted, ran out of time, or a side failed
+    discarded: tuple[Pair, ...] = ()  # a first screen of which the controls differed
     interrupted: bool = False
+    failure: str = ""  # what went wrong with a side once there were pairs
     dropped: int = 0  # turns in which the host took too much time away
 
 
-@dataclass(slots=True)
-class _Course:
-    """The state of one comparison."""
+class _Meter:
+    """Measures the pairs that a course asks for, as long as there is time, nobody interrupts and no side fails."""
 
-    measure: MeasurePair
-    rules: Rules
-    tell: Callable[[Progress], None]
-    in_time: Callable[[], bool]
-    complete: bool = True
-    interrupted: bool = False
-    dropped: int = 0
-    first: list[Pair] = field(default_factory=list)
-    second: list[Pair] = field(default_factory=list)
+    def __init__(self, measure: MeasurePair, in_time: Callable[[], bool]):
+        self.pairs: dict[Stage, list[Pair]] = {"screen": [], "rescreen": [], "extend": [], "decide": []}
+        self.interrupted = False
+        self.failure = ""
+        self.dropped = 0
+        self._measure = measure
+        self._in_time = in_time
 
-    def take(self, stage: Stage, into: list[Pair], labels: Sequence[str], pairs: int) -> None:
-        """Measure so many pairs more, as long as there is time and nobody interrupts.
-
-        For a pair that was disturbed another one is measured, up to half as many again. Without a case nothing
-        is: controls alone decide nothing.
-        """
-        if not labels:
-            return
-        before = _fewest(into, labels)
-        for done in range(1, math.ceil(1.5 * pairs) + 1):
-            if not self.complete or _fewest(into, labels) - before >= pairs:
-                return
-            if not self.in_time():
-                self.complete = False
-                return
-            try:
-                into.append(self._undisturbed(self.measure(labels)))
-                ratios = {label: math.exp(hodges_lehmann(d)) for label, d in gate.samples(into).items()}
-                self.tell(Progress(stage=stage, pair=done, pairs=pairs, ratios=ratios))
-            except KeyboardInterrupt:
-                self.complete, self.interrupted = False, True
+    def take(self, stage: Stage, labels: Sequence[str]) -> Differences | None:
+        """One more pair. A side that fails before there is any is the caller's to handle."""
+        if not self._in_time():
+            return None
+        try:
+            pair = self._undisturbed(self._measure(labels))
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return None
+        except YoloPerfError as error:
+            if not any(self.pairs.values()):
+                raise
+            self.failure = str(error)
+            return None
+        self.pairs[stage].append(pair)
+        return differences(pair)
 
     def _undisturbed(self, pair: Pair) -> Pair:
         """The pair without the cases that the host disturbed beyond the limit; both sides go together."""
         turns = tuple(turn for turn in pair.turns if turn.control or not too_disturbed(turn))
         self.dropped += len(pair.turns) - len(turns)
         return replace(pair, turns=turns)
-
-
-def _fewest(pairs: Sequence[Pair], labels: Sequence[str]) -> int:
-    """Pairs of the case that has the fewest."""
-    counts = dict.fromkeys(labels, 0)
-    for pair in pairs:
-        for turn in pair.turns:
-            if turn.label in counts:
-                counts[turn.label] += 1
-    return min(counts.values(), default=0)
 
 
 def too_disturbed(turn: Turn) -> bool:
@@ -115,41 +84,17 @@ def compare_sides(
     labels: Sequence[str],
     rules: Rules,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[Progress], None] | None = None,
     in_time: Callable[[], bool] = lambda: True,
 ) -> Outcome:
-    """Screen all cases, extend the unresolved, decide the suspects on fresh data. Never measured until green.
+    """The whole course over these cases.
 
     Raises UsageError where the rules ask for too few pairs to decide anything.
     """
     rules.check(len(labels))
-    course = _Course(measure, rules, tell, in_time)
-    course.take("screen", course.first, labels, rules.screen_pairs)
-    bad = gate.invalid_controls(gate.samples(course.first, controls=True), rules)
-    if bad and course.complete:  # once: a host may have had a bad moment, a second time it is not fair
-        course.first.clear()
-        course.take("screen", course.first, labels, rules.screen_pairs)
-        bad = gate.invalid_controls(gate.samples(course.first, controls=True), rules)
-    screening = gate.screen({**gate.samples(course.first), **gate.tails(course.first)}, rules)
-    if not bad:
-        _extend_and_decide(course, labels, screening)
-    found = {**gate.samples(course.first), **gate.tails(course.first)}
-    decisions = gate.decide(found, decisive(course.second, screening.suspects), screening.suspects, rules)
-    if bad:
-        decisions = tuple(
-            replace(each, verdict="inconclusive", reason="the host was not fair") for each in decisions
-        )
-    return Outcome(
-        decisions=tuple(_timed(each, course) for each in decisions)
-        + tuple(_unmeasured(label) for label in labels if label not in found),
-        screening=screening,
-        first=tuple(course.first),
-        second=tuple(course.second),
-        invalid_controls=bad,
-        complete=course.complete,
-        interrupted=course.interrupted,
-        dropped=course.dropped,
-    )
+    meter = _Meter(measure, in_time)
+    course = Course(meter.take, labels, rules, tell=tell)
+    return _outcome(meter, course, course.compare)
 
 
 def confirm(
@@ -157,58 +102,49 @@ def confirm(
     suspects: Sequence[str],
     rules: Rules,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
-) -> tuple[Decision, ...]:
+    tell: Callable[[Progress], None] | None = None,
+) -> Outcome:
     """Decisions on cases that something else suspects, from fresh pairs alone: the second stage by itself."""
     rules.check(len(suspects))
-    course = _Course(measure, rules, tell, lambda: True)
-    _decide(course, suspects, suspects)
-    found = gate.samples(course.second)
-    decisions = gate.decide(found, found, [label for label in suspects if label in found], rules)
-    return tuple(_timed(each, course) for each in decisions if each.label != SUITE) + tuple(
-        _unmeasured(label) for label in suspects if label not in found
+    meter = _Meter(measure, lambda: True)
+    course = Course(meter.take, suspects, rules, tell=tell)
+    return _outcome(meter, course, course.confirm)
+
+
+def _outcome(meter: _Meter, course: Course, run: Callable[[], None]) -> Outcome:
+    """What came of a course, however it ended."""
+    try:
+        run()
+    except KeyboardInterrupt:  # between two pairs
+        course.complete, meter.interrupted = False, True
+    pairs = meter.pairs
+    discarded = pairs["screen"] if pairs["rescreen"] else []
+    first = [*([] if discarded else pairs["screen"]), *pairs["rescreen"], *pairs["extend"]]
+    decisions = course.decisions()
+    if course.unfair:
+        decisions = tuple(
+            replace(each, verdict="inconclusive", reason="the host was not fair") for each in decisions
+        )
+    decided = {decision.label for decision in decisions}
+    return Outcome(
+        decisions=tuple(_timed(each, pairs["decide"] if each.confirmed else first) for each in decisions)
+        + tuple(_unmeasured(label) for label in course.labels if label not in decided),
+        screening=course.screening,
+        first=tuple(first),
+        second=tuple(pairs["decide"]),
+        discarded=tuple(discarded),
+        invalid_controls=course.unfair,
+        complete=course.complete,
+        interrupted=meter.interrupted,
+        failure=meter.failure,
+        dropped=meter.dropped,
     )
 
 
-def decisive(pairs: Sequence[Pair], suspects: Sequence[str]) -> dict[str, list[float]]:
-    """The second stage's differences; the suite's from the cases that are not suspects themselves."""
-    found = {**gate.samples(pairs), **gate.tails(pairs)}
-    if SUITE in suspects:
-        found[SUITE] = gate.suite(found, suspects)
-    return found
-
-
-def _extend_and_decide(course: _Course, labels: Sequence[str], screening: Screening) -> None:
-    """More pairs for what is not resolved, fresh ones for what is suspected; all cases for a suspected suite."""
-    rules = course.rules
-    if screening.unresolved:
-        course.take("extend", course.first, screening.unresolved, rules.screen_pairs)
-    _decide(course, screening.suspects, labels)
-
-
-def _decide(course: _Course, suspects: Sequence[str], labels: Sequence[str]) -> None:
-    """Fresh pairs in two halves: what the first one clears is not measured again."""
-    rules, half = course.rules, course.rules.decide_pairs // 2
-    course.take("decide", course.second, cases_of(suspects, labels), half)
-    found = decisive(course.second, suspects)
-    left = [label for label in suspects if not gate.cleared(found.get(label, ()), label, rules)]
-    course.take("decide", course.second, cases_of(left, labels), rules.decide_pairs - half)
-
-
-def cases_of(suspects: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """What has to be measured to decide on these suspects: their cases; all of them for the suite."""
-    named = {label.removesuffix(TAIL) for label in suspects}
-    return [label for label in labels if label in named or SUITE in named]
-
-
-def _timed(decision: Decision, course: _Course) -> Decision:
+def _timed(decision: Decision, pairs: Sequence[Pair]) -> Decision:
     """The decision with both sides' low quantiles, medians over the pairs that it rests on."""
-    turns = [
-        turn
-        for pair in (course.second if decision.confirmed else course.first)
-        for turn in pair.turns
-        if turn.label == decision.label.removesuffix(TAIL)
-    ]
+    label = decision.label.removesuffix(TAIL)
+    turns = [turn for pair in pairs for turn in pair.turns if turn.label == label]
     if not turns:
         return decision
     return replace(

@@ -48,8 +48,6 @@ class Process:
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         environment = {**os.environ, **STEADY, **dict(side.environment)}
-        path = environment.get("PYTHONPATH", "").split(os.pathsep)
-        environment["PYTHONPATH"] = os.pathsep.join([str(side.tree), *filter(None, path)])
         if not CAN_STOP:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
@@ -114,6 +112,9 @@ class Process:
             time.sleep(SETTLE_S)
             return
         self._signal(signal.SIGSTOP)
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            time.sleep(SETTLE_S)
+            return
         with contextlib.suppress(ChildProcessError):
             # WNOWAIT: an end that is seen here is still there for `Popen`.
             os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -193,7 +194,8 @@ def ended_by_signals() -> Iterator[None]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for name in GONE:
-            if hasattr(signal, name):
+            # One that is ignored stays so, as under nohup.
+            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
                 before[name] = signal.signal(getattr(signal, name), leave)
     try:
         yield

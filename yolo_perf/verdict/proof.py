@@ -20,10 +20,11 @@ from yolo_perf.errors import BaselineError
 from yolo_perf.records import Pair, Turn
 from yolo_perf.verdict import gate
 from yolo_perf.verdict.arena import WARMUP
-from yolo_perf.verdict.gate import SUITE, TAIL, Rules
-from yolo_perf.verdict.paired import cases_of, too_disturbed
+from yolo_perf.verdict.course import Course, Stage
+from yolo_perf.verdict.gate import TAIL, Differences, Rules
+from yolo_perf.verdict.paired import too_disturbed
 from yolo_perf.verdict.rivals import RivalScore, score_rivals
-from yolo_perf.verdict.rows import Row, Rows
+from yolo_perf.verdict.rows import Header, Row, Rows
 from yolo_perf.verdict.rules import rate_interval
 from yolo_perf.verdict.stats import signed_rank_interval
 
@@ -151,8 +152,7 @@ class Proof:
     rules: Rules
     seed: int
     suites: int
-    machine: str
-    created: str
+    recording: Header
     conditions: tuple[Condition, ...]  # of which there are enough pairs
     spreads: tuple[Spread, ...]
     recorded: tuple[Recorded, ...]
@@ -209,8 +209,7 @@ def prove(
         rules=rules,
         seed=seed,
         suites=suites,
-        machine=recording.machine,
-        created=recording.created,
+        recording=recording.header,
         conditions=tuple(conditions),
         spreads=tuple(each for name, rows in groups.items() for each in spreads(rows, name) if name != DISTURBED),
         recorded=_recorded(recording.rows, rules, (seed, 1000), min(suites, POWER_SUITES), mapper),
@@ -330,9 +329,9 @@ def pool(rows: Sequence[Row]) -> Pool:
     place = {label: number for number, label in enumerate(columns)}
     differences = np.full((len(pairs), len(columns)), np.nan)
     for number, pair in enumerate(pairs):
-        for found in (gate.samples([pair]), gate.tails([pair]), gate.samples([pair], controls=True)):
-            for label, values in found.items():
-                differences[number, place[label]] = values[0]
+        found = gate.differences(pair)
+        for label, value in (*found.cases.items(), *found.controls.items()):
+            differences[number, place[label]] = value
     timed: dict[str, list[float]] = {}
     for row in rows:
         for turn in row.pair.turns:
@@ -362,25 +361,26 @@ def simulate(task: Task) -> Tally:
     dealer = _Dealer(task)
     cases = task.pool.cases
     hits, trials = dict.fromkeys(cases, 0), dict.fromkeys(cases, 0)
-    courses, complete = [], 0
+    results, complete = [], 0
     for number in range(task.suites):
         slower = (cases[number % len(cases)],) if task.one else cases
-        course = _compare(dealer.shuffled(slower), task)
-        found = [label for label in slower if {label, label + TAIL} & course.regressed]
+        dealer.shuffle(slower)
+        result = _compare(dealer, task)
+        found = [label for label in slower if {label, label + TAIL} & result.regressed]
         complete += len(found) == len(slower)
         for label in slower:
             trials[label] += 1
             hits[label] += label in found
-        courses.append(course)
+        results.append(result)
     return Tally(
         suites=task.suites,
-        failed=sum(bool(course.regressed) for course in courses),
-        inconclusive=sum(course.inconclusive for course in courses),
-        suspected=sum(course.suspected for course in courses),
-        unfair=sum(course.unfair for course in courses),
-        reused=sum(course.reused for course in courses),
+        failed=sum(bool(result.regressed) for result in results),
+        inconclusive=sum(result.inconclusive for result in results),
+        suspected=sum(result.suspected for result in results),
+        unfair=sum(result.unfair for result in results),
+        reused=sum(result.reused for result in results),
         complete=complete,
-        seconds=statistics.fmean(course.seconds for course in courses),
+        seconds=statistics.fmean(result.seconds for result in results),
         found={label: (hits[label], trials[label]) for label in cases},
     )
 
@@ -389,55 +389,42 @@ class _Dealer:
     """Deals pairs without laying any back, and shuffles anew when all have been dealt."""
 
     def __init__(self, task: Task) -> None:
-        self._pool, self._task = task.pool, task
+        pool = task.pool
+        self._pool, self._task = pool, task
         self._generator = np.random.default_rng(task.seed)
-        self._shift = np.zeros(len(task.pool.columns))
-        self._whole = not np.isnan(task.pool.differences).any()
+        self._pairs = [
+            {label: value for label, value in zip(pool.columns, row, strict=True) if not math.isnan(value)}
+            for row in pool.differences.tolist()
+        ]
+        self._slower: frozenset[str] = frozenset()
         self._left: list[int] = []
         self.seconds = 0.0
         self.reused = False
 
-    def shuffled(self, slower: Sequence[str]) -> "_Dealer":
+    def shuffle(self, slower: Sequence[str]) -> None:
         """All pairs at hand again; these cases are slower from now on."""
-        named = {*slower, *(label + TAIL for label in slower)}
-        growth = math.log1p(self._task.amount)
-        self._shift = np.array([growth if label in named else 0.0 for label in self._pool.columns])
+        self._slower = frozenset((*slower, *(label + TAIL for label in slower)))
         self._left = self._generator.permutation(self._pool.pairs).tolist()
         self.seconds, self.reused = 0.0, False
-        return self
 
-    def deal(self, pairs: int, cases: Sequence[str]) -> dict[str, list[float]]:
-        """So many pairs' differences of these cases, their tails, and all controls.
-
-        For a pair that lacks a case another one is dealt, up to half as many again, as is measured.
-        """
-        pool = self._pool
-        dealt: list[int] = []
-        needed = [pool.columns.index(label) for label in cases]
-        while len(dealt) < math.ceil(1.5 * pairs) and self._fewest(dealt, needed) < pairs:
-            if not self._left:
-                self._left = self._generator.permutation(pool.pairs).tolist()
-                self.reused = True
-            dealt.append(self._left.pop())
-        chosen = pool.differences[dealt]
-        if self._task.swap:
-            chosen = chosen * self._generator.choice((-1.0, 1.0), (len(dealt), 1))
-        absent = [label for label in pool.cases if label not in cases]
-        self.seconds += len(dealt) * (pool.pair_s - math.fsum(pool.case_s[label] for label in absent))
-        left_out = {*absent, *(label + TAIL for label in absent)}
-        found = zip(pool.columns, (chosen + self._shift).T, strict=True)
-        return {label: kept for label, column in found if label not in left_out and (kept := _present(column))}
-
-    def _fewest(self, dealt: Sequence[int], needed: Sequence[int]) -> int:
-        """Pairs of the case that has the fewest."""
-        if self._whole:
-            return len(dealt)
-        present = ~np.isnan(self._pool.differences[dealt][:, needed])
-        return int(present.sum(axis=0).min(initial=len(dealt)))
+    def take(self, _: Stage, labels: Sequence[str]) -> Differences:
+        """The next pair's differences of these cases, their tails, and all controls."""
+        pool, growth = self._pool, math.log1p(self._task.amount)
+        if not self._left:
+            self._left = self._generator.permutation(pool.pairs).tolist()
+            self.reused = True
+        pair = self._pairs[self._left.pop()]
+        sign = -1 if self._task.swap and self._generator.random() < 0.5 else 1
+        self.seconds += pool.pair_s - math.fsum(pool.case_s[label] for label in pool.cases if label not in labels)
+        named = [name for label in labels for name in (label, label + TAIL) if name in pair]
+        return Differences(
+            cases={name: sign * pair[name] + (growth if name in self._slower else 0.0) for name in named},
+            controls={name: sign * pair[name] for name in pool.controls if name in pair},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Course:
+class _Result:
     """What one simulated comparison came to."""
 
     regressed: frozenset[str]
@@ -448,51 +435,20 @@ class _Course:
     seconds: float
 
 
-def _compare(dealer: _Dealer, task: Task) -> _Course:
-    """The course of `paired.compare_sides`, on dealt differences."""
-    rules, pool = task.rules, task.pool
-    for _ in range(2):
-        first = dealer.deal(rules.screen_pairs, pool.cases)
-        controls = {label: first.pop(label) for label in pool.controls if label in first}
-        bad = gate.invalid_controls(controls, rules)
-        if not bad:
-            break
-    screening = gate.screen(first, rules)
-    second: Mapping[str, Sequence[float]] = {}
-    if not bad:
-        if screening.unresolved:
-            more = dealer.deal(rules.screen_pairs, screening.unresolved)
-            first = {label: [*values, *more.get(label, ())] for label, values in first.items()}
-        if screening.suspects:
-            second = _second(dealer, screening, task)
-    decided = () if task.failures_only and not second else gate.decide(first, second, screening.suspects, rules)
-    return _Course(
-        regressed=frozenset(decision.label for decision in decided if decision.verdict == "regressed"),
-        inconclusive=any(decision.verdict == "inconclusive" for decision in decided),
-        suspected=bool(screening.suspects),
-        unfair=bool(bad),
+def _compare(dealer: _Dealer, task: Task) -> _Result:
+    """One comparison on dealt pairs."""
+    course = Course(dealer.take, task.pool.cases, task.rules)
+    course.compare()
+    decided = () if task.failures_only and not course.second else course.decisions()
+    fair = not course.unfair
+    return _Result(
+        regressed=frozenset(each.label for each in decided if fair and each.verdict == "regressed"),
+        inconclusive=not fair or any(each.verdict == "inconclusive" for each in decided),
+        suspected=bool(course.screening.suspects),
+        unfair=not fair,
         reused=dealer.reused,
         seconds=dealer.seconds,
     )
-
-
-def _second(dealer: _Dealer, screening: gate.Screening, task: Task) -> dict[str, list[float]]:
-    """The differences that decide, in two halves: what the first one clears is not measured again."""
-    rules, pool = task.rules, task.pool
-    half = rules.decide_pairs // 2
-    found: dict[str, list[float]] = {}
-    left = list(screening.suspects)
-    for pairs in (half, rules.decide_pairs - half):
-        again = cases_of(left, pool.cases)
-        if not again:
-            break
-        for label, values in dealer.deal(pairs, again).items():
-            if label not in pool.controls:
-                found[label] = [*found.get(label, ()), *values]
-        if SUITE in left:
-            found[SUITE] = gate.suite(found, screening.suspects)
-        left = [label for label in left if not gate.cleared(found.get(label, ()), label, rules)]
-    return found
 
 
 def spreads(rows: Sequence[Row], disturb: str) -> tuple[Spread, ...]:

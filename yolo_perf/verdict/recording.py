@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_perf.errors import BaselineError
+from yolo_perf.errors import BaselineError, UsageError
 from yolo_perf.records import Pair
-from yolo_perf.verdict.rows import Row, read_rows, row_line
+from yolo_perf.verdict.rows import Header, Row, header_line, read_rows, row_line
 
 IDENTICAL_SHARE = 4
 """Undisturbed pairs of identical sides in a cycle: most of what a proof says rests on these."""
@@ -36,7 +36,7 @@ def record(
     path: Path,
     settings: Sequence[Setting],
     *,
-    header: bytes,
+    header: Header,
     more: Callable[[int], bool],
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Row]:
@@ -57,8 +57,19 @@ def record(
             took=round(clock() - started, 1),
             pair=pair,
         )
-        _append(path, row_line(row), header)
+        _append(path, row_line(row), header_line(header))
         yield row
+
+
+def check_setup(path: Path, machine: str, setup: str) -> None:
+    """Raise UsageError where a file holds pairs of another machine or setup: mixed they would prove nothing."""
+    if not recorded(path):
+        return
+    before = read_rows(path).header
+    for was, now in ((before.machine, machine), (before.setup, setup)):
+        if was != now:
+            kind = was or "an unknown setup"
+            raise UsageError(f"{path} holds pairs of {kind}, not of {now}. Name another file.")
 
 
 def recorded(path: Path) -> int:

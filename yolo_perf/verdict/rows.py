@@ -20,6 +20,8 @@ from yolo_perf.verdict.sides import Injection, parse_side
 SCHEMA = 1
 MAX_BYTES = 1 << 28
 MAX_LINE = 1 << 22
+MAX_ROWS = 10_000
+MAX_CASES, MAX_LABEL = 100, 100
 MAX_ROUNDS = 1_000
 """Of a case in a pair: their pairwise averages are taken, which grow with the square."""
 _CHUNK = 1 << 16
@@ -43,33 +45,39 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Where, when and of what the pairs were recorded."""
+
+    schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    machine: Annotated[str, Meta(max_length=200)] = ""
+    created: Annotated[str, Meta(max_length=40)] = ""  # ISO 8601, UTC
+    setup: Annotated[str, Meta(max_length=500)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """All of a recording, in its order."""
 
     rows: tuple[Row, ...]
-    machine: str = ""
-    created: str = ""  # ISO 8601, UTC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Header:
-    schema: Annotated[int, Meta(ge=1)]
-    machine: Annotated[str, Meta(max_length=200)] = ""
-    created: Annotated[str, Meta(max_length=40)] = ""
+    header: Header = Header()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _First:
-    yolo_perf_rows: _Header | None = None
+    yolo_perf_rows: Header | None = None
 
 
 def read_rows(path: Path) -> Rows:
     """The rows of a file. Raises BaselineError naming the file, the line and what is wrong with it."""
-    header = _Header(schema=SCHEMA)
+    header = Header()
     rows: list[Row] = []
     for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        if len(rows) == MAX_ROWS:
+            raise BaselineError(f"{path} holds more than {MAX_ROWS} pairs.")
         try:
-            head = msgspec.json.decode(line, type=_First).yolo_perf_rows if number == 1 else None
+            head = None if rows else msgspec.json.decode(line, type=_First).yolo_perf_rows
             if head is None:
                 rows.append(_row(line))
                 continue
@@ -82,12 +90,12 @@ def read_rows(path: Path) -> Rows:
         header = head
     if not rows:
         raise BaselineError(f"{path} holds no pairs. Record some: yolo-perf prove-gate --record FILE")
-    return Rows(rows=tuple(rows), machine=header.machine, created=header.created)
+    return Rows(rows=tuple(rows), header=header)
 
 
 def write_rows(rows: Rows, path: Path) -> None:
     """Write all rows, whole or not at all. Raises BaselineError where that cannot be done."""
-    content = header_line(rows.machine, rows.created) + b"".join(row_line(row) for row in rows.rows)
+    content = header_line(rows.header) + b"".join(row_line(row) for row in rows.rows)
     if path.suffix == ".xz":
         content = lzma.compress(content, preset=9)
     scratch = path.with_name(f".{path.name}.tmp")
@@ -99,10 +107,9 @@ def write_rows(rows: Rows, path: Path) -> None:
         raise BaselineError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
-def header_line(machine: str, created: str) -> bytes:
+def header_line(header: Header) -> bytes:
     """The first line of a file of rows."""
-    header = _First(yolo_perf_rows=_Header(schema=SCHEMA, machine=machine, created=created))
-    return msgspec.json.encode(header) + b"\n"
+    return msgspec.json.encode(_First(yolo_perf_rows=header)) + b"\n"
 
 
 def row_line(row: Row) -> bytes:
@@ -128,6 +135,8 @@ def _row(line: bytes) -> Row:
         raise ValueError("it has no case")
     if len({turn.label for turn in turns}) < len(turns):
         raise ValueError("a case is there twice")
+    if len(turns) > MAX_CASES or any(len(turn.label) > MAX_LABEL for turn in turns):
+        raise ValueError(f"it has more than {MAX_CASES} cases, or names of more than {MAX_LABEL} characters")
     for turn in turns:
         rounds = (len(turn.base.round_seconds), len(turn.head.round_seconds))
         if rounds[0] != rounds[1] or rounds[0] > MAX_ROUNDS:
@@ -139,7 +148,7 @@ def _row(line: bytes) -> Row:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines that are not blank, decompressed as they are asked for, up to what a recording can hold."""
+    """The lines, decompressed as they are asked for, up to what a recording can hold."""
     total, rest = 0, b""
     try:
         for block in _decompressed(path) if path.suffix == ".xz" else _chunks(path):
@@ -147,13 +156,12 @@ def _lines(path: Path) -> Iterator[bytes]:
             *lines, rest = (rest + block).split(b"\n")
             if total > MAX_BYTES or len(rest) > MAX_LINE:
                 raise BaselineError(f"{path} is larger than any recording ({MAX_BYTES >> 20} MiB).")
-            yield from filter(bytes.strip, lines)
+            yield from lines
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
     except lzma.LZMAError as error:
         raise BaselineError(f"{path} is damaged: {error}. Restore it from git.") from error
-    if rest.strip():
-        yield rest
+    yield rest
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

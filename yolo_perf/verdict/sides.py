@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from yolo_perf.errors import UsageError
 
 KINDS = ("ref", "python", "path", "env", "threads", "inject")
 INJECTIONS = ("spin", "convolution", "intermittent")
+KEPT_TREES = 20
 HELP = (
     "ref:GITREF, path:FOLDER, python:INTERPRETER, env:NAME=VALUE,..., threads:N, or inject:KIND=AMOUNT[@CASE]; "
     "repeat the option to combine them"
@@ -96,19 +98,39 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
     commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").strip()
     target = cache_folder() / "trees" / commit
     if not (target / "yolo_perf").is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tree-", dir=target.parent) as scratch:
-            archive = Path(scratch) / "tree.tar"
-            _git(Path(top), "archive", "--format=tar", f"--output={archive}", commit)
-            with tarfile.open(archive) as files:
-                files.extractall(Path(scratch) / "tree", filter="data")
-            _tree(Path(scratch) / "tree", named=f"commit {commit[:10]}")
-            try:
-                (Path(scratch) / "tree").replace(target)
-            except OSError:
-                if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
-                    raise
+        try:
+            _extract(Path(top), commit, target)
+        except (OSError, tarfile.TarError) as error:
+            raise UsageError(
+                f"Cannot take commit {commit[:10]} out of git into {target.parent}: {error}."
+            ) from error
+    os.utime(target)
+    _prune(target.parent)
     return commit, target.resolve()
+
+
+def _extract(top: Path, commit: str, target: Path) -> None:
+    """The commit's package into that folder, in one step."""
+    if not _git(top, "ls-tree", "--name-only", commit, "yolo_perf/__init__.py"):
+        raise UsageError(f"commit {commit[:10]} holds no yolo_perf package to measure.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tree-", dir=target.parent) as scratch:
+        archive = Path(scratch) / "tree.tar"
+        _git(top, "archive", "--format=tar", f"--output={archive}", commit, "yolo_perf")
+        with tarfile.open(archive) as files:
+            files.extractall(Path(scratch) / "tree", filter="data")
+        try:
+            (Path(scratch) / "tree").replace(target)
+        except OSError:
+            if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
+                raise
+
+
+def _prune(folder: Path) -> None:
+    """Keep the trees that were used last."""
+    trees = sorted(folder.glob("[0-9a-f]*"), key=lambda tree: tree.stat().st_mtime)
+    for tree in trees[:-KEPT_TREES]:
+        shutil.rmtree(tree, ignore_errors=True)
 
 
 def _git(folder: Path, *arguments: str) -> str:

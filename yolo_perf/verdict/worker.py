@@ -1,8 +1,8 @@
 """One side of a paired measurement: a process that prepares cases and times rounds when it is told to.
 
-Run as a script under the side's own interpreter, with the side's source tree ahead on the path, so that
-`import yolo_perf` is the side's. This file is always the one of the command that asks: both sides are timed
-by the same lines, whatever the trees hold. It needs of a tree only what `_Cases` calls.
+Run as a script under the side's own interpreter; `open` names the source tree whose `yolo_perf` is the side's.
+This file is always the one of the command that asks: both sides are timed by the same lines, whatever the trees
+hold. It needs of a tree only what `_Cases` calls.
 
 Orders come as lines of JSON on stdin, answers go as lines of JSON to what stdout was; whatever else prints,
 prints to stderr. Seconds throughout.
@@ -11,8 +11,8 @@ prints to stderr. Seconds throughout.
 import ctypes
 import gc
 import json
+import mmap
 import os
-import resource
 import signal
 import sys
 import time
@@ -20,8 +20,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 Call = Callable[[], object]
 PR_SET_PDEATHSIG = 1
+TRIALS = 5
+"""Calls of which the quickest says how many rounds a case takes."""
 
 
 def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call]") -> Call:
@@ -110,8 +117,8 @@ class _Cases:
         data = Path(self._order["data"]) if self._order["data"] else None
         self._subjects[size] = prepare_subject(size, data, self._dataset, self._order["image_size"])
 
-    def prepare(self, size: str, name: str) -> "tuple[Call, Any]":
-        """The case as a call, and the inference callable itself."""
+    def prepare(self, size: str, name: str) -> "tuple[Call, Any, int]":
+        """The case as a call, the inference callable itself, and the images a call."""
         from yolo_perf.records import Case
 
         order, backend = self._order, self._backends[name]
@@ -125,7 +132,7 @@ class _Cases:
         )
         infer = backend.prepare(self._subjects[size], case)
         images = self.images(case.batch)
-        return (lambda: infer(images)), infer
+        return (lambda: infer(images)), infer, case.batch
 
     def images(self, number: int) -> Any:
         """The first pictures as one batch."""
@@ -156,9 +163,16 @@ class Worker:
         return reply
 
     def do_open(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Load the side's package."""
-        import yolo_perf
+        """Load the side's package.
 
+        Its folder is on the path for this one import: other packages in it, where it is a site-packages, are not
+        the side's.
+        """
+        sys.path.insert(0, order["tree"])
+        try:
+            import yolo_perf
+        finally:
+            sys.path.remove(order["tree"])
         self._order, self._cases = order, _Cases(order)
         for size in order["sizes"]:
             self._cases.load(size)
@@ -166,12 +180,15 @@ class Worker:
         return {"tree": str(found), "optimizations": self._cases.names(), "libraries": _libraries()}
 
     def do_prepare(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Make a case ready. Where a sample is asked for: its output in that file, and a warm call's seconds."""
+        """Make a case ready. Where a sample is asked for: its output in that file, and a warm call's seconds.
+
+        Of several, the least: a host's slow spell must not leave a case with few rounds.
+        """
         assert self._cases is not None  # noqa: S101 - `open` came first
         size, name, label = order["size"], order["optimization"], order["label"]
         if reason := self._cases.unavailable(name):
             return {"unavailable": reason}
-        call, infer = self._cases.prepare(size, name)
+        call, infer, batch = self._cases.prepare(size, name)
         self._calls[label] = call = self._injected(label, call)
         if not order.get("sample"):
             return {}
@@ -179,11 +196,12 @@ class Worker:
 
         images = self._cases.images(order["pictures"])
         np.save(order["sample"], np.concatenate([infer(images[i : i + 1]) for i in range(len(images))]))
-        for _ in range(2):
+        least = float("inf")
+        for _ in range(TRIALS):
+            started = time.perf_counter()
             call()
-        started = time.perf_counter()
-        call()
-        return {"seconds": time.perf_counter() - started, "weights": self._cases.weights(size)}
+            least = min(least, time.perf_counter() - started)
+        return {"seconds": least, "batch": batch, "weights": self._cases.weights(size)}
 
     def _injected(self, label: str, call: Call) -> Call:
         for kind, amount, only in self._order["inject"]:
@@ -209,12 +227,13 @@ class Worker:
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         address = engine.get_function_address(order["function"])
-        buffers = [ctypes.create_string_buffer(size + 64) for size in order["buffers"]]
-        pointers = [-(-ctypes.addressof(buffer) // 64) * 64 for buffer in buffers]
-        for pointer, content in zip(pointers, order["contents"], strict=True):
+        # Whole pages from the system, not from an allocator that a side's environment may set up differently.
+        pages = [mmap.mmap(-1, size) for size in order["buffers"]]
+        pointers = [ctypes.addressof(ctypes.c_char.from_buffer(page)) for page in pages]
+        for page, content in zip(pages, order["contents"], strict=True):
             data = bytes.fromhex(content)
-            ctypes.memmove(pointer, data, len(data))
-        self._kept += [engine, buffers]
+            page[: len(data)] = data
+        self._kept += [engine, pages]
         doubles = order["doubles"]
         kinds = [ctypes.c_int64, *[ctypes.c_void_p] * len(pointers), *[ctypes.c_double] * len(doubles)]
         function = ctypes.CFUNCTYPE(None, *kinds)(address)
@@ -259,7 +278,7 @@ def _libraries() -> dict[str, str]:
     from importlib import metadata
 
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("torch", "onnxruntime", "numpy"):
+    for name in ("torch", "onnxruntime", "numpy", "llvmlite"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -268,16 +287,22 @@ def _libraries() -> dict[str, str]:
 
 
 def _host() -> tuple[float | None, float | None, int | None]:
-    """Seconds stolen from the machine, seconds this process waited for a CPU, CPUs taken from it: so far."""
+    """So far: seconds stolen from its CPUs in the mean, seconds it waited for one, how often one was taken."""
     steal = delay = None
     try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
-        steal = int(fields[8]) / os.sysconf("SC_CLK_TCK")
+        steal = _stolen_s(Path("/proc/stat").read_text(encoding="ascii"), os.sched_getaffinity(0))
         tasks = Path("/proc/self/task").iterdir()
         delay = sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, ZeroDivisionError):
         pass  # another system, or a kernel without these counters
-    return steal, delay, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return steal, delay, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else None
+
+
+def _stolen_s(stat: str, cpus: "set[int]") -> float:
+    """Seconds that the host took from each of these CPUs in the mean, from the text of /proc/stat."""
+    names = {f"cpu{number}" for number in cpus}
+    lines = [fields for line in stat.splitlines() if (fields := line.split()) and fields[0] in names]
+    return sum(int(fields[8]) for fields in lines) / os.sysconf("SC_CLK_TCK") / len(lines)
 
 
 def _die_with(parent: int) -> None:
