@@ -20,7 +20,7 @@ SCHEMA = 1
 
 def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     """Who was compared, a row for each case, why, and how the host behaved."""
-    table = columns("case", ("base ms", "head ms", "change %", "interval %", "sees %"), "verdict")
+    table = columns("case", ("base ms", "head ms", "diff %", "interval %", "sees %"), "verdict")
     batches = {subject.label: subject.batch for subject in result.survey.subjects}
     for decision in result.decisions:
         table.add_row(
@@ -76,7 +76,7 @@ def _change(ratio: Interval | None) -> tuple[str, str]:
     if ratio is None:
         return "-", "-"
     low, high = (_signed(bound) if 0 < bound < math.inf else "?" for bound in (ratio.low, ratio.high))
-    return _signed(ratio.point), f"{low} .. {high}"
+    return _signed(ratio.point), f"{low}..{high}"
 
 
 def _signed(ratio: float) -> str:

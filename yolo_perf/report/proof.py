@@ -120,7 +120,7 @@ def _condition(condition: Condition, *, width: int, color: bool) -> list[str]:
         f"measured a suspect again, {share['inconclusive']} left a case inconclusive, {share['unfair']} found the "
         "host unfair."
     )
-    if alarms.reused:
+    if alarms.reused >= 0.005 * alarms.suites:
         said += f" {share['reused']} had to deal a pair twice: more pairs would tell more."
     return [_heading(condition), render(table, width=width, color=color), wrapped(said, width)]
 
