@@ -330,4 +330,4 @@ def test_a_slow_down_of_all_calls_is_told_in_per_cent(call: Call, played: type[P
     played.labels, played.difference = ("n-onnx",), staticmethod(lambda *_: math.log(1.5))
     _, out, err = call(*PLAIN)
     assert "screen 6/6: n-onnx +50.0 %" in err
-    assert "+50.0 .. +50.0" in out
+    assert "+50.0..+50.0" in out
