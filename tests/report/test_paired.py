@@ -111,14 +111,14 @@ head  inject:spin=5%@n-onnx
       torch 2.12.0 -> 2.13.0, onnxruntime 1.22.0 -> none
 
 case           base ms  head ms  diff %  interval %  sees %  verdict
-─────────────────────────────────────────────────────────────────────────────
-n-eager          20.00    20.00      +0.0  -1.0..+1.0    +1.8  UNCHANGED
-n-onnx           20.00    21.00      +5.0  +4.0..+6.2    +1.8  REGRESSED
-n-batched        20.00    25.00      +0.1        ?..?       -  INCONCLUSIVE
-n-batched p90    20.00    25.00      +5.0  +4.0..+6.2    +1.8  IMPROVED
-(suite)              -        -      +5.0  +4.0..+6.2    +1.8  UNCHANGED
-n-onnx-int8          -        -         -             -       -  NEW
-n-warp               -        -         -             -       -  MISSING
+─────────────────────────────────────────────────────────────────────────
+n-eager          20.00    20.00    +0.0  -1.0..+1.0    +1.8  UNCHANGED
+n-onnx           20.00    21.00    +5.0  +4.0..+6.2    +1.8  REGRESSED
+n-batched        20.00    25.00    +0.1        ?..?       -  INCONCLUSIVE
+n-batched p90    20.00    25.00    +5.0  +4.0..+6.2    +1.8  IMPROVED
+(suite)              -        -    +5.0  +4.0..+6.2    +1.8  UNCHANGED
+n-onnx-int8          -        -       -           -       -  NEW
+n-warp               -        -       -           -       -  MISSING
 
 n-eager: surely within 3 % (6 pairs).
 n-onnx: surely more than +1.0 % (p 1.5e-05) (16 fresh pairs).
@@ -146,7 +146,7 @@ def test_the_table() -> None:
 def test_a_long_name_widens_the_table_instead_of_being_cut() -> None:
     long = replace(REGRESSED, label="n-onnx-static-int8 p90")
     line = next(line for line in paired(result(outcome=outcome(decisions=(long,)))).splitlines() if "5.0" in line)
-    assert line == "n-onnx-static-int8 p90    20.00    21.00      +5.0  +4.0..+6.2    +1.8  REGRESSED"
+    assert line == "n-onnx-static-int8 p90    20.00    21.00    +5.0  +4.0..+6.2    +1.8  REGRESSED"
 
 
 def test_sides_with_the_same_libraries_name_none() -> None:
