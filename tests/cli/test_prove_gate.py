@@ -85,7 +85,7 @@ def test_rows_are_scored(run: Run, tmp_path: Path) -> None:
     write_rows(recorded.recording(recorded.rows(12)), path)
     code, out, err = run(str(path), "--suites", "3")
     assert (code, err) == (0, "")
-    assert out.startswith("Recorded on AMD EPYC, 2 cores 2026-01-01.\n\nUndisturbed: false alarms a suite")
+    assert out.startswith("Recorded on AMD EPYC, 2 cores, 2026-01-01, n.\n\nUndisturbed: false alarms a suite")
     code, out, _ = run(str(path), "--suites", "3", "--pairs", "5", "--seed", "7", "--json")
     found = json.loads(out)
     assert code == 0
@@ -122,6 +122,31 @@ def test_a_mistake_is_one_message(
     assert run(*arguments)[:2] == (code, "")
     assert message in run(*arguments)[2]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rows.jsonl", "--sizes", "s"), "--sizes is for when rows are recorded."),
+        (("rows.jsonl", "--minutes", "3"), "--minutes is for when rows are recorded."),
+        (("--record", "rows.jsonl", "--suites", "9"), "--suites is for when rows are scored."),
+        (("--record", "rows.jsonl", "--csv"), "--csv is for when rows are scored."),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_pairs_of_another_setup_are_not_mixed(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_rows(recorded.recording(recorded.rows(3)), path)
+    before = path.read_bytes()
+    code, _, err = run("--record", str(path), "--pairs", "1")
+    assert code == 2
+    assert "Name another file." in err
+    assert path.read_bytes() == before
 
 
 def test_too_few_pairs_to_decide_on_are_refused(run: Run, tmp_path: Path) -> None:

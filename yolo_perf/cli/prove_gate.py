@@ -91,7 +91,7 @@ def prove_gate(
     """
     if (rows is None) == (record is None):
         raise UsageError("Name a file of rows to score, or one to record with --record.")
-    _refuse(SCORING if record is not None else RECORDING, "score" if record is not None else "record")
+    _refuse(*((SCORING, "scored") if record is not None else (RECORDING, "recorded")))
     if record is not None:
         _record(record, pairs, minutes, **recording)
     elif rows is not None:
@@ -104,7 +104,7 @@ def _refuse(names: Sequence[str], work: str) -> None:
     for option in context.command.params:
         given = context.get_parameter_source(option.name or "") == click.core.ParameterSource.COMMANDLINE
         if given and option.name in names:
-            raise UsageError(f"{option.opts[0]} is for when rows are {work}d.")
+            raise UsageError(f"{option.opts[0]} is for when rows are {work}.")
 
 
 def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | None) -> None:

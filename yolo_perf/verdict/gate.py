@@ -94,8 +94,9 @@ class Rules:
         )
         if self.decide_pairs < decide or self.screen_pairs < screen:
             raise UsageError(
-                f"Too few pairs: {cases} cases at an error of {self.family_error:.0%} need at least {screen} to "
-                f"screen and {decide} to decide, not {self.screen_pairs} and {self.decide_pairs}. Raise --pairs."
+                f"Too few pairs: an error of {self.family_error:.0%} over {cases} cases needs at least {screen} "
+                f"to screen and {decide} to decide, not {self.screen_pairs} and {self.decide_pairs}. "
+                "Raise --pairs."
             )
 
 
