@@ -86,10 +86,10 @@ def test_rows_are_scored(run: Run, tmp_path: Path) -> None:
     code, out, err = run(str(path), "--suites", "3")
     assert (code, err) == (0, "")
     assert out.startswith("Recorded on AMD EPYC, 2 cores, 2026-01-01, n.\n\nUndisturbed: false alarms a suite")
-    code, out, _ = run(str(path), "--suites", "3", "--pairs", "5", "--seed", "7", "--json")
+    code, out, _ = run(str(path), "--suites", "3", "--pairs", "6", "--seed", "7", "--json")
     found = json.loads(out)
     assert code == 0
-    assert (found["rules"]["screen_pairs"], found["seed"], found["suites"]) == (5, 7, 3)
+    assert (found["rules"]["screen_pairs"], found["seed"], found["suites"]) == (6, 7, 3)
     code, out, _ = run(str(path), "--suites", "3", "--csv")
     assert out.splitlines()[1].startswith("none,this gate,paired,,3,0.0,")
 

@@ -349,7 +349,7 @@ def test_two_pythons_have_no_python_control(stage: Stage) -> None:
 def test_a_call_that_takes_twice_as_long_is_found(tmp_path: Path) -> None:
     path = tmp_path / "ab.json"
     case = ("--sizes", "n", "--optimizations", "eager", "--image-size", "64")
-    slower = ("--head", "inject:spin=100%@n-eager", "--pairs", "5")
+    slower = ("--head", "inject:spin=100%@n-eager", "--pairs", "6")
     done = subprocess.run(
         [
             sys.executable,
