@@ -276,7 +276,7 @@ def test_an_interruption_before_the_first_round_is_whole_goes_on(by_hand: None, 
 
 
 def test_a_backend_whose_layers_cannot_be_told_apart() -> None:
-    whole = replace(backends()["eager"], name="compiled", eager=False)
+    whole = replace(backends()["eager"], name="compiled", module=None)
     with pytest.raises(UsageError, match="The layers of compiled cannot be timed one by one"):
         profile_layers(Bench(Settings(sizes=("n",))), "n", whole)
 

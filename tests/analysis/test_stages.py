@@ -81,6 +81,7 @@ def backend(engine: Engine, *, batched: bool = False, requires: tuple[str, ...] 
         batched=batched,
         min_sqnr_db=0,
         min_box_agreement=0,
+        max_map_drop=0.0,
         requires=requires,
     )
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from yolo_perf.analysis.parity import CLASSES, SIZES, sqnr_db
-from yolo_perf.backends.registry import Subject, backends
+from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import find_checkpoint, prepare_subject
-from yolo_perf.errors import CheckpointError
+from yolo_perf.errors import BackendUnavailable, CheckpointError
 from yolo_perf.pipeline.images import synthetic
 from yolo_perf.pipeline.letterbox import letterbox, stack
 from yolo_perf.records import Case
@@ -41,15 +41,50 @@ def images(count: int) -> NDArray[np.float32]:
     return stack([letterbox(dataset.load(i), SIDE)[0] for i in range(count)])
 
 
-@pytest.mark.parametrize("name", list(backends()))
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Backend:
+    found = backends()[request.param]
+    try:
+        found.check_available()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+    return found
+
+
+every_backend = pytest.mark.parametrize("backend", list(backends()), indirect=True)
+
+
+@every_backend
 @pytest.mark.parametrize("batch", [1, 3])
-def test_output_agrees_with_eager(subject: Subject, name: str, batch: int) -> None:
+def test_output_agrees_with_eager(subject: Subject, backend: Backend, batch: int) -> None:
     expected = backends()["eager"].prepare(subject, case("eager"))(images(batch))
-    output = backends()[name].prepare(subject, case(name, batch))(images(batch))
+    output = backend.prepare(subject, case(backend.name, batch))(images(batch))
     assert output.shape == (batch, 567, 85)
     assert output.dtype == np.float32
     for columns in (SIZES, CLASSES):
-        assert sqnr_db(expected[..., columns], output[..., columns]) >= backends()[name].min_sqnr_db
+        assert sqnr_db(expected[..., columns], output[..., columns]) >= backend.min_sqnr_db
+
+
+@every_backend
+def test_any_shape_is_the_same_arithmetic(subject: Subject, backend: Backend) -> None:
+    if backend.any_shape is None:
+        pytest.skip("has none")
+    free = backend.any_shape(subject, case(backend.name))
+    timed = backend.prepare(subject, case(backend.name))
+    np.testing.assert_allclose(free(images(2)), timed(images(2)), rtol=1e-4, atol=1e-3)
+    other = stack([letterbox(synthetic().load(0), (64, 128))[0]])
+    expected = backends()["eager"].prepare(subject, case("eager"))(other)
+    for columns in (SIZES, CLASSES):
+        assert sqnr_db(expected[..., columns], free(other)[..., columns]) >= backend.min_sqnr_db
+
+
+def test_bf16_runs_where_the_processor_lacks_it_only_slower(subject: Subject) -> None:
+    found = backends()["eager-bf16"]
+    expected = backends()["eager"].prepare(subject, case("eager"))(images(1))
+    output = found.prepare(subject, case("eager-bf16"))(images(1))
+    assert output.dtype == np.float32
+    for columns in (SIZES, CLASSES):
+        assert found.min_sqnr_db <= sqnr_db(expected[..., columns], output[..., columns]) < 100
 
 
 def test_node_names_carry_module_names(subject: Subject) -> None:

@@ -14,14 +14,14 @@ from yolo_perf.analysis.eager_layers import ModuleTimer
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
 from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean, timed
 from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
-from yolo_perf.backends import onnx
+from yolo_perf.backends import eager, onnx
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import UsageError
 from yolo_perf.records import Case, Dtype, Layer, LayerProfile, Peaks, Work
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.backends.registry import Images, Infer
+    from yolo_perf.backends.registry import Images
 
 
 def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | None = None) -> LayerProfile:
@@ -29,16 +29,15 @@ def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | Non
 
     Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
     """
-    if backend.graph is None and not backend.eager:
+    if backend.engine != "onnxruntime" and backend.module is None:
         raise UsageError(f"The layers of {backend.name} cannot be timed one by one.")
     peaks = bench.peaks
     case = bench.case(size, backend, batch=batch)
-    infer, _ = bench.prepare(backend, case)
+    bench.prepare(backend, case)  # what does not agree with eager is not analysed either
     subject = bench.subject(size)
     counts = layer_counts(size, subject.weights.classes)
     job = _Job(
         backend=backend,
-        infer=infer,
         subject=subject,
         case=case,
         images=bench.images(case.batch),
@@ -46,7 +45,7 @@ def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | Non
         plan=bench.rounds,
         clock=bench.clock,
     )
-    found = _hooked(job) if backend.graph is None else _profiled(job)
+    found = _profiled(job) if backend.module is None else _hooked(job)
     return LayerProfile(
         case=case,
         weights=subject.weights,
@@ -156,7 +155,6 @@ class _Job:
     """What an engine's layers are timed with."""
 
     backend: Backend
-    infer: "Infer"
     subject: Subject
     case: Case
     images: "Images"
@@ -180,8 +178,10 @@ class _Found:
 
 def _hooked(job: _Job) -> _Found:
     """PyTorch: hooks around every module, and the same model without them in turn."""
-    infer = job.infer
-    timer = ModuleTimer(job.subject.model, job.clock)
+    assert job.backend.module is not None  # noqa: S101 - profile_layers chose by it
+    model = job.backend.module(job.subject, job.case)
+    infer = eager.inference(model, job.case)
+    timer = ModuleTimer(model, job.clock)
     taken: list[dict[str, float]] = []
 
     def plain() -> None:

@@ -60,7 +60,7 @@ def measure_memory(case: Case, subject: Subject, backend: Backend, data: Path | 
     """Run a case in a process of its own and see what it holds. Raises YoloPerfError where that process fails."""
     backend.check_available()
     if backend.graph is not None:
-        backend.graph(subject, case)  # exported here, where the model is: the child is to hold the engine alone
+        backend.graph(subject, case)  # exported here, where the model is: the child holds the engine alone
     order = Order(
         case=case,
         weights=subject.weights,

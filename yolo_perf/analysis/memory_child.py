@@ -1,5 +1,6 @@
 """The process that shows what one case holds: `python -m yolo_perf.analysis.memory_child`, an order on stdin."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +23,7 @@ def hold(order: Order) -> Held:
     import numpy as np
 
     backend, case = backends()[order.case.backend], order.case
-    if backend.eager:
-        import torch
-
-        torch.set_num_threads(case.threads)
-    else:
-        import onnxruntime  # noqa: F401 - the engine belongs to the base
+    importlib.import_module(backend.engine)  # which belongs to the base
 
     base = rss_bytes()
     images = np.full((case.batch, 3, case.image_size, case.image_size), 0.5, np.float32)

@@ -62,9 +62,9 @@ def profile_with(
     """
     if profiler not in PROFILERS:
         raise UsageError(f"Unknown profiler {profiler!r}. Choose from: {', '.join(PROFILERS)}.")
-    if profiler == "torch" and not backend.eager:
+    if profiler == "torch" and backend.module is None:
         raise UsageError(f"PyTorch's profiler does not see into {backend.name}. Use --with onnxruntime.")
-    if profiler == "onnxruntime" and backend.graph is None:
+    if profiler == "onnxruntime" and backend.engine != profiler:
         raise UsageError(f"ONNX Runtime does not run {backend.name}. Use --with torch, or --backend onnx.")
     if shapes and profiler != "torch":
         raise UsageError("--shapes: only PyTorch's profiler records the inputs' shapes: --with torch")

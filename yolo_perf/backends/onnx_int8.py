@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo_perf.backends.artefacts import artefact, source_digest
-from yolo_perf.backends.onnx import INPUT, export_key, open_session, readable_export
+from yolo_perf.backends.onnx import INPUT, export_key, head_module, open_any_shape, open_session, readable_export
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.records import Case
 
@@ -36,6 +36,16 @@ def prepare_dynamic(subject: Subject, case: Case) -> "Infer":
 def prepare_static(subject: Subject, case: Case) -> "Infer":
     """A session over the statically quantised graph, calibrated on the subject's pictures."""
     return open_session(lambda: static(subject, case), case)
+
+
+def any_shape_dynamic(subject: Subject, case: Case) -> "Infer":
+    """The dynamically quantised graph at any height and width."""
+    return open_any_shape(lambda: dynamic(subject, case), subject, case)
+
+
+def any_shape_static(subject: Subject, case: Case) -> "Infer":
+    """The statically quantised graph at any height and width."""
+    return open_any_shape(lambda: static(subject, case), subject, case)
 
 
 def dynamic(subject: Subject, case: Case) -> Path:
@@ -102,12 +112,8 @@ def _decoding(source: Path) -> list[str]:
     import onnx
 
     graph = onnx.load(source, load_external_data=False).graph
-    head = max((node.name.split("/")[1] for node in graph.node if node.op_type == "Conv"), key=_layer_index)
+    head = head_module(graph)
     return [n.name for n in graph.node if n.name.startswith(f"/{head}/") and n.op_type != "Conv"]
-
-
-def _layer_index(module: str) -> int:
-    return int(module.removeprefix("model."))
 
 
 class _Pictures:
@@ -147,20 +153,26 @@ BACKENDS = (
         name="onnx-dynamic-int8",
         summary="ONNX Runtime, weights 8-bit, activations quantised at run time",
         prepare=prepare_dynamic,
+        any_shape=any_shape_dynamic,
+        engine="onnxruntime",
         graph=dynamic,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,
+        max_map_drop=0.02,
         requires=("onnxruntime", "onnx"),
     ),
     Backend(
         name="onnx-static-int8",
         summary="ONNX Runtime, 8-bit weights and activations, calibrated",
         prepare=prepare_static,
+        any_shape=any_shape_static,
+        engine="onnxruntime",
         graph=static,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,
+        max_map_drop=0.02,
         requires=("onnxruntime", "onnx"),
     ),
 )

@@ -15,6 +15,7 @@ from yolo_perf.records import Case, Dtype, Weights
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from yolo_perf.yolov5.model import YoloV5
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     Infer = Callable[[Images], NDArray[np.float32]]
     """Images to (N, rows, 5 + classes), boxes in pixels of the letterboxed image."""
 
-MODULES = ("eager", "batched", "onnx", "onnx_int8")
+MODULES = ("eager", "batched", "onnx", "onnx_int8", "eager_channels_last", "eager_bf16", "compiled")
 """Files of this package with a tuple `BACKENDS`, in the order of tables and of timing."""
+ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +54,40 @@ class Backend:
     name: str
     summary: str
     prepare: "Callable[[Subject, Case], Infer]"
-    graph: "Callable[[Subject, Case], Path] | None" = None  # the file ONNX Runtime runs, where it is the engine
+    any_shape: "Callable[[Subject, Case], Infer] | None" = None
+    """The same arithmetic at any height and width that are multiples of 32: for accuracy, never timed. None where
+    another shape would be another build."""
+    engine: str = "torch"  # the module that runs it; memory is counted above a process that has imported it
+    module: "Callable[[Subject, Case], nn.Module] | None" = None  # where PyTorch runs it op by op
+    graph: "Callable[[Subject, Case], Path] | None" = None  # the cached file that another engine runs
     dtype: Dtype = "fp32"
-    eager: bool = False  # runs the PyTorch model itself
     batched: bool = False  # runs at the configured batch; the others at 1
+    on_request: bool = False  # takes so long to build that it is measured only where it is named
     min_sqnr_db: float
     min_box_agreement: float
+    max_map_drop: float  # mAP50-95 that it may lose against eager on the same pictures
     requires: tuple[str, ...] = ()  # importable modules beyond torch
+    extra: str = ""  # the extra of this package that brings them, where they are no dependency
+    isa: frozenset[str] = frozenset()  # any of these vector extensions, where it needs one
 
     def check_available(self) -> None:
-        """Raise BackendUnavailable, with the way to install it, where a module is missing."""
+        """Raise BackendUnavailable, with what would bring it, where an instruction set or a module is missing."""
+        if self.isa:
+            from yolo_perf.machine.identity import identify
+
+            present = identify(with_torch=False).isa
+            if not self.isa.intersection(present):
+                raise BackendUnavailable(
+                    f"{self.name} needs a CPU with {' or '.join(sorted(self.isa))}; this one has "
+                    f"{', '.join(present)}."
+                )
         for module in self.requires:
             try:
                 importlib.import_module(module)
             except ImportError as error:
+                package = f"'yolo-perf[{self.extra}]'" if self.extra else module
                 raise BackendUnavailable(
-                    f"{self.name} needs {module}, which cannot be imported ({error}). pip install {module}"
+                    f"{self.name} needs {module}, which cannot be imported ({error}). pip install {package}"
                 ) from error
 
 
@@ -87,6 +107,11 @@ def find(name: str) -> Backend:
 
 
 def choose(names: tuple[str, ...]) -> tuple[Backend, ...]:
-    """The named backends in registry order; all where no name is given. UsageError for an unknown name."""
+    """The named backends in registry order; where no name is given, all but those on request; "all" is all.
+
+    Raises UsageError for an unknown name.
+    """
+    if ALL in names:
+        return tuple(backends().values())
     wanted = {find(name).name for name in names}
-    return tuple(backend for backend in backends().values() if not names or backend.name in wanted)
+    return tuple(b for b in backends().values() if (b.name in wanted if names else not b.on_request))

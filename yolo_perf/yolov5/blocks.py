@@ -128,8 +128,11 @@ class Detect(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         """Feature maps [(N, C_i, H_i, W_i), ...] to (N, sum of anchors x H_i x W_i, 5 + classes)."""
-        decoded = [self._decode(i, conv(x)) for i, (conv, x) in enumerate(zip(self.m, levels, strict=True))]
-        return torch.cat(decoded, 1)
+        return self.decode([conv(x) for conv, x in zip(self.m, levels, strict=True)])
+
+    def decode(self, raw: list[Tensor]) -> Tensor:
+        """The convolutions' maps [(N, anchors x (5 + classes), H_i, W_i), ...] to rows as of `forward`."""
+        return torch.cat([self._decode(level, each) for level, each in enumerate(raw)], 1)
 
     def _decode(self, level: int, raw: Tensor) -> Tensor:
         """One level's raw map to rows. Every size but the batch is a constant of the traced graph."""
