@@ -127,13 +127,13 @@ def cut_decoding(graph: Any) -> list[str]:
     made_by = {output: node for node in graph.node for output in node.output}
     views = [node for node in graph.node if node.op_type == "Reshape" and node.name.startswith(f"/{head}/")]
     raw = [view.input[0] for view in views if made_by[view.input[0]].op_type != "Concat"]
-    needed, open_ends = set(), list(raw)
+    needed, open_ends = set(raw), list(raw)  # tensors: not every node has a name
     while open_ends:
         node = made_by.get(open_ends.pop())
-        if node is not None and node.name not in needed:
-            needed.add(node.name)
-            open_ends += node.input
-    kept = [node for node in graph.node if node.name in needed]
+        fresh = [name for name in node.input if name not in needed] if node else []
+        needed.update(fresh)
+        open_ends += fresh
+    kept = [node for node in graph.node if needed.intersection(node.output)]
     del graph.node[:], graph.output[:], graph.value_info[:]
     graph.node.extend(kept)
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in raw)
