@@ -19,7 +19,7 @@ SCHEMA = 1
 Dtype = Literal["fp32", "bf16", "int8"]
 Bound = Literal["compute", "memory"]
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "new", "missing", "incomparable"]
-Metric = Literal["latency", "utilization", "efficiency"]
+Metric = Literal["latency", "utilization", "efficiency", "accuracy"]
 
 Seconds = Annotated[float, Meta(ge=1e-9, lt=1e7)]
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -215,6 +215,29 @@ class Memory:
     def expected_bytes(self) -> int:
         """Weights and activations."""
         return self.weight_bytes + self.activation_bytes
+
+
+Protocol = Literal["rectangular", "square"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """What one case finds on pictures, against their labels and against eager. No part of any timing.
+
+    Average precisions are COCO's, over the classes that the labels have; None where there are no labels.
+    """
+
+    case: Case
+    weights: Weights
+    data: str
+    pictures: Positive
+    boxes: Count  # labelled ones
+    protocol: Protocol  # the shape that pictures were brought into
+    map50: Share | None
+    map50_95: Share | None
+    sqnr_db: float  # as Parity's, over the first pictures
+    box_agreement: Share  # as Parity's, over all pictures
 
 
 STAGES = ("load", "preprocess", "inference", "postprocess")
@@ -443,6 +466,7 @@ class Run:
     stages: tuple[StageRun, ...] = ()
     throughput: tuple[Timed, ...] = ()
     memory: tuple[Memory, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
 
     @property
     def host_peaks(self) -> Peaks:

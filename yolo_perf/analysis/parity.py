@@ -1,6 +1,7 @@
 """Whether a backend computes what eager computes. A faster wrong model must not be timed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,17 +29,25 @@ def parity(
 ) -> Parity:
     """Agreement of two raw outputs, (N, rows, 5 + classes) each, over the same N images.
 
-    The SQNR is the worse one of box sizes and class scores, each by itself: together, hundreds of pixels would
-    drown scores below 1. Box centres are left out, as a cell's place is most of them whatever the network
-    says; they and the objectness are judged by the boxes that come of them.
+    Raises ParityError where their shapes differ.
     """
     if reference.shape != output.shape:
         raise ParityError(f"Output has shape {output.shape}, eager's has {reference.shape}.")
     return Parity(
-        sqnr_db=min(sqnr_db(reference[..., columns], output[..., columns]) for columns in (SIZES, CLASSES)),
+        sqnr_db=worst_sqnr_db(reference, output),
         box_agreement=box_agreement(reference, output, geometries),
         images=len(geometries),
     )
+
+
+def worst_sqnr_db(reference: "NDArray[np.float32]", output: "NDArray[np.float32]") -> float:
+    """The SQNR in dB of box sizes or of class scores of (..., 5 + classes) outputs, whichever is worse.
+
+    Each by itself: together, hundreds of pixels would drown scores below 1. Box centres are left out, as a cell's
+    place is most of them whatever the network says; they and the objectness are judged by the boxes that come of
+    them.
+    """
+    return min(sqnr_db(reference[..., columns], output[..., columns]) for columns in (SIZES, CLASSES))
 
 
 def sqnr_db(reference: "NDArray[np.float32]", output: "NDArray[np.float32]") -> float:
@@ -59,13 +68,33 @@ def box_agreement(
 
     The other side may have it at 0.05: a box at 0.251 against 0.249 is no disagreement.
     """
-    found = total = 0
-    for expected, actual, geometry in zip(reference, output, geometries, strict=True):
-        for one, other in ((expected, actual), (actual, expected)):
-            sure = postprocess(one, geometry, confidence=CONFIDENCE)
-            near = postprocess(other, geometry, confidence=NEAR_CONFIDENCE)
-            found += _found(sure, near)
-            total += len(sure.scores)
+    seen = [
+        [see(rows, geometry) for rows, geometry in zip(o, geometries, strict=True)] for o in (reference, output)
+    ]
+    return agreement(*seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is found on one picture: surely, and nearly."""
+
+    sure: Detections
+    near: Detections
+
+
+def see(rows: "NDArray[np.float32]", geometry: "Letterbox") -> Seen:
+    """What one picture's (rows, 5 + classes) output says."""
+    return Seen(
+        sure=postprocess(rows, geometry, confidence=CONFIDENCE),
+        near=postprocess(rows, geometry, confidence=NEAR_CONFIDENCE),
+    )
+
+
+def agreement(expected: Sequence[Seen], actual: Sequence[Seen]) -> float:
+    """The box agreement of two engines over the same pictures, 0 to 1; see `box_agreement`."""
+    pairs = list(zip(expected, actual, strict=True))
+    found = sum(_found(a.sure, b.near) + _found(b.sure, a.near) for a, b in pairs)
+    total = sum(len(a.sure.scores) + len(b.sure.scores) for a, b in pairs)
     return found / total if total else 1.0
 
 

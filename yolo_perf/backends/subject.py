@@ -70,6 +70,12 @@ def load_weights(size: str, checkpoint: Path | None) -> tuple["YoloV5", Weights]
 
 def _calibration(dataset: Dataset, image_size: int) -> "Iterator[Images]":
     """Letterboxed pictures, (1, 3, S, S) each."""
+    if len(dataset) < CALIBRATION_PICTURES:
+        log.warning(
+            "calibrating on the %d pictures that there are, where %d are wanted: scales may be too narrow",
+            len(dataset),
+            CALIBRATION_PICTURES,
+        )
     for index in range(min(CALIBRATION_PICTURES, len(dataset))):
         yield letterbox(dataset.load(index), image_size)[0][None]
 

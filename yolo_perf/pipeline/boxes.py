@@ -64,23 +64,6 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     return result
 
 
-def agreement(a: Detections, b: Detections, iou: float = 0.5) -> float:
-    """Share of the boxes of either side that pair up, 2 x pairs / (n_a + n_b); 1 where there are none.
-
-    Pairs are one to one, of the same class, the likeliest first, each with its best partner left.
-    """
-    total = len(a.scores) + len(b.scores)
-    if not total:
-        return 1.0
-    overlap = np.where(a.classes[:, None] == b.classes[None, :], iou_matrix(a.boxes, b.boxes), 0)
-    pairs = 0
-    for index in np.argsort(-a.scores, kind="stable"):
-        if len(b.scores) and overlap[index].max() >= iou:
-            pairs += 1
-            overlap[:, overlap[index].argmax()] = 0
-    return 2 * pairs / total
-
-
 def _candidates(
     rows: NDArray[np.float32], confidence: float, multi_label: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64]]:

@@ -1,11 +1,14 @@
 """A picture as the network wants it: scaled to fit, padded with grey, RGB, planar, 0..1."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+STRIDE = 32
+"""The network halves its input five times."""
 PADDING = 114
 """Grey level of the border, YOLOv5's."""
 
@@ -31,12 +34,38 @@ def letterbox(image: NDArray[np.uint8], size: int | tuple[int, int]) -> tuple[ND
     import cv2
 
     height, width = image.shape[:2]
-    target_height, target_width = (size, size) if isinstance(size, int) else size
-    scale = min(target_height / height, target_width / width)
+    target = (size, size) if isinstance(size, int) else size
+    scale = min(target[0] / height, target[1] / width)
     # A sliver of a picture still has a pixel.
-    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
-    if (inner_height, inner_width) != (height, width):
-        image = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
+    inner = max(1, round(height * scale)), max(1, round(width * scale))
+    return _place(image, inner, target, cv2.INTER_LINEAR)
+
+
+def rectangular(image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.float32], Letterbox]:
+    """A picture in the smallest rectangle that YOLOv5's validation gives it, and its geometry, as `letterbox`.
+
+    The longer side becomes `size`, by area where that shrinks it; each side is then padded to the multiple of 32
+    that is next to it and half a stride more. One picture a batch: a batch would share its widest rectangle.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    inner = math.ceil(height * scale), math.ceil(width * scale)
+    target = tuple(STRIDE * math.ceil(side * scale / STRIDE + 0.5) for side in (height, width))
+    return _place(image, inner, (target[0], target[1]), cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def _place(
+    image: NDArray[np.uint8], inner: tuple[int, int], target: tuple[int, int], interpolation: int
+) -> tuple[NDArray[np.float32], Letterbox]:
+    """The picture resized to `inner`, in the middle of `target`; both are (height, width)."""
+    import cv2
+
+    height, width = image.shape[:2]
+    (inner_height, inner_width), (target_height, target_width) = inner, target
+    if inner != (height, width):
+        image = cv2.resize(image, (inner_width, inner_height), interpolation=interpolation)
     top, left = (target_height - inner_height) // 2, (target_width - inner_width) // 2
     rows, columns = slice(top, top + inner_height), slice(left, left + inner_width)
     # Border and picture are each written once: the result is larger than most caches, so every further pass

@@ -1,0 +1,112 @@
+"""Labels of pictures as YOLO keeps them: a text file a picture, a line a box, in shares of the picture."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_perf.errors import DataError
+from yolo_perf.pipeline.images import Dataset
+
+log = logging.getLogger(__name__)
+
+COLUMNS = 5
+"""Class, centre x, centre y, width, height; the last four as shares of the picture's sides."""
+MAX_BYTES = 1 << 20
+"""More than ten thousand boxes on one picture are no labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """The true boxes of a dataset's pictures, in its order."""
+
+    rows: tuple[NDArray[np.float64], ...]  # (n, 5) each, as COLUMNS says
+    digest: str
+
+    @property
+    def boxes(self) -> int:
+        """Boxes on all pictures."""
+        return sum(len(each) for each in self.rows)
+
+
+def read_labels(dataset: Dataset, classes: int) -> Labels | None:
+    """The labels of a dataset, None where it has none.
+
+    They lie where YOLO puts them: `labels` for `images` in a picture's path, `.txt` for its suffix. A picture
+    without such a file has no object. Raises DataError for labels none of which is a picture's, for a line that is
+    no box, and for a class that a model of so many `classes` cannot tell.
+    """
+    folder = label_folder(dataset)
+    if folder is None:
+        return None
+    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    rows = []
+    found = 0
+    for picture in dataset.paths:
+        path = files.get(picture.stem)
+        text = _read(path) if path else ""
+        found += path is not None
+        digest.update(f"{picture.stem}\n{text}\n".encode())
+        rows.append(_boxes(text, path or picture, classes))
+    if not found:
+        raise DataError(
+            f"None of the {len(files)} label files in {folder} belongs to a picture in {dataset.paths[0].parent}: "
+            f"{dataset.paths[0].name} needs {dataset.paths[0].stem}.txt. Bring pictures and labels together, or "
+            "take the labels away to measure agreement with eager only."
+        )
+    if found < len(files):
+        log.warning("%d label files in %s have no picture: they are passed over.", len(files) - found, folder)
+    return Labels(rows=tuple(rows), digest=digest.hexdigest()[:16])
+
+
+def label_folder(dataset: Dataset) -> Path | None:
+    """The folder of the dataset's labels where there is one."""
+    if not dataset.paths:
+        return None
+    parts = list(dataset.paths[0].parent.parts)
+    places = [index for index, part in enumerate(parts) if part == "images"]
+    if not places:
+        return None
+    parts[places[-1]] = "labels"
+    folder = Path(*parts)
+    return folder if folder.is_dir() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: these are no labels of one picture.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read the labels {path}: {error}.") from error
+
+
+def _boxes(text: str, path: Path, classes: int) -> NDArray[np.float64]:
+    """(n, 5) boxes of a label file's text, each once."""
+    rows = [
+        _box(line.split(), f"{path}, line {number}", classes)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip()
+    ]
+    return np.unique(np.array(rows, np.float64).reshape(-1, COLUMNS), axis=0)
+
+
+def _box(words: list[str], place: str, classes: int) -> list[float]:
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) != COLUMNS:
+        raise DataError(f"{place}: a box is 'class x y width height', got {' '.join(words)[:60]!r}.")
+    label, *shares = values
+    if label != int(label) or not 0 <= label < classes:
+        raise DataError(f"{place}: class {words[0]}, and the model knows classes 0 to {classes - 1}.")
+    if not all(0 <= share <= 1 for share in shares) or 0 in shares[2:]:
+        raise DataError(f"{place}: centre and sides are shares of the picture, above 0 and up to 1.")
+    return values
