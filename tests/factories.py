@@ -7,6 +7,7 @@ from typing import Any
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.backends.registry import Backend
 from yolo_perf.records import (
+    Accuracy,
     Case,
     Commit,
     HostUse,
@@ -78,6 +79,23 @@ def measurement(
         "parity": Parity(sqnr_db=200.0, box_agreement=1.0, images=2),
     }
     return Measurement(**{**values, **changes})
+
+
+def accuracy(backend: str = "eager", **changes: Any) -> Accuracy:
+    whole = measurement(backend=backend, **{k: changes.pop(k) for k in list(changes) if k in ("size", "batch")})
+    values: dict[str, Any] = {
+        "case": whole.case,
+        "weights": whole.weights,
+        "data": "coco128",
+        "pictures": 128,
+        "boxes": 929,
+        "protocol": "rectangular",
+        "map50": 0.563,
+        "map50_95": 0.367,
+        "sqnr_db": 200.0,
+        "box_agreement": 1.0,
+    }
+    return Accuracy(**{**values, **changes})
 
 
 def run(*measurements: Measurement, **changes: Any) -> Run:

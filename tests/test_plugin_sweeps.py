@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 # Sessions in this process forget what they imported, which extension modules do not survive: import it first.
+import yolo_perf.analysis.accuracy
 import yolo_perf.analysis.stages
 import yolo_perf.analysis.work
+import yolo_perf.report.accuracy
 import yolo_perf.report.stages
 import yolo_perf.report.sweeps
 from tests.test_plugin import Project
@@ -21,6 +23,10 @@ def test_throughput(size, optimization, threads, batch, measure_throughput):
 STAGES_TEST = """
 def test_stages(size, optimization, measure_stages):
     measure_stages(size, optimization)
+"""
+ACCURACY_TEST = """
+def test_accuracy(size, optimization, measure_accuracy):
+    measure_accuracy(size, optimization)
 """
 REFERENCE = Path(__file__).parents[1] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 
@@ -36,6 +42,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     found = Project(pytester, monkeypatch)
     (pytester.path / "benchmarks" / "test_throughput.py").write_text(THROUGHPUT)
     (pytester.path / "benchmarks" / "test_stages.py").write_text(STAGES_TEST)
+    (pytester.path / "benchmarks" / "test_accuracy.py").write_text(ACCURACY_TEST)
     references = pytester.path / "baselines" / "reference"
     references.mkdir(parents=True)
     (references / "laptop.json").write_bytes(REFERENCE.read_bytes())
@@ -100,3 +107,16 @@ def test_stages_alone_are_nothing_to_save(project: Project) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: Nothing to compare or save here: no test uses measure_inference."])
     assert [path.name for path in project.baselines] == ["laptop.json"]
+
+
+def test_what_is_detected_is_kept_beside_what_was_timed(project: Project) -> None:
+    timing = "benchmarks/test_inference.py"
+    result = project.run(timing, "--perf-accuracy-pictures=1", "--perf-save", target="benchmarks/test_accuracy.py")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["optimisation*boxes %*bound", "accuracy*mAP50*", "n-eager*200.0*100.0*"])
+    (path,) = (each for each in project.baselines if each.name != "laptop.json")
+    rows = read_run(path).accuracy
+    assert [(row.case.label, row.pictures, row.map50) for row in rows] == [
+        ("n-eager", 1, None),
+        ("n-batched", 1, None),
+    ]

@@ -14,17 +14,18 @@ from yolo_perf.backends.registry import find
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import FIXTURES, SWEEP, PerfSession
+from yolo_perf.session import ACCURACY, FIXTURES, SWEEP, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
-    from yolo_perf.records import Measurement, Memory, StageRun, Timed
+    from yolo_perf.records import Accuracy, Measurement, Memory, StageRun, Timed
 
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
 MeasureStages = Callable[[str, str], "StageRun"]
 MeasureThroughput = Callable[[str, str, int, int], "Timed"]
+MeasureAccuracy = Callable[[str, str], "Accuracy"]
 MeasureMemory = Callable[[str, str], "Memory"]
 
 
@@ -49,6 +50,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     sweep = SWEEP in names
     sizes = state.settings.throughput_sizes if sweep else state.settings.sizes
+    if ACCURACY in names:
+        sizes = tuple(size for size in state.settings.accuracy_sizes if size in state.settings.sizes)
     pairs = [(size, name) for size in sizes for name in (state.unbatched if sweep else state.optimizations)]
     metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
     if sweep:
@@ -153,9 +156,7 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
     def measure(size: str, optimization: str) -> "Memory":
         from yolo_perf.analysis import memory
 
-        host = getattr(request.config, "_benchmarksession", None)
-        if host is not None and (host.skip or host.disabled):
-            raise pytest.skip.Exception("Benchmarks are switched off.")
+        _skip_if_off(request.config)
         bench, backend = state.bench, find(optimization)
         with _outcomes():
             case = bench.case(size, backend)
@@ -168,11 +169,34 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
 
 
 @pytest.fixture
+def measure_accuracy(request: pytest.FixtureRequest) -> Iterator[MeasureAccuracy]:
+    """Judge what one case detects; nothing is timed."""
+    state = _state(request.config)
+
+    def measure(size: str, optimization: str) -> "Accuracy":
+        _skip_if_off(request.config)
+        with _outcomes():
+            found = state.judge(size).judge(find(optimization))
+        state.accuracy.append(found)
+        return found
+
+    with progress(request.config):
+        yield measure
+
+
+@pytest.fixture
 def perf_bench(request: pytest.FixtureRequest) -> Iterator["Bench"]:
     """This session's bench: machine, roofs, pictures and models, for benchmarks of one's own."""
     state = _state(request.config)
     with progress(request.config):
         yield state.bench
+
+
+def _skip_if_off(config: pytest.Config) -> None:
+    """Skip what is no benchmark of pytest-benchmark's own where those are switched off."""
+    host = getattr(config, "_benchmarksession", None)
+    if host is not None and (host.skip or host.disabled):
+        raise pytest.skip.Exception("Benchmarks are switched off.")
 
 
 @contextmanager

@@ -16,8 +16,20 @@ from yolo_perf.options import read_settings, setting_text
 from yolo_perf.progress import progress
 
 if TYPE_CHECKING:
+    from yolo_perf.analysis.accuracy import Judge
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.records import Commit, Comparison, Measurement, Memory, Peaks, Reference, Run, StageRun, Timed
+    from yolo_perf.records import (
+        Accuracy,
+        Commit,
+        Comparison,
+        Measurement,
+        Memory,
+        Peaks,
+        Reference,
+        Run,
+        StageRun,
+        Timed,
+    )
     from yolo_perf.verdict.calibration import Calibration
     from yolo_perf.verdict.sessions import SessionRules
 
@@ -25,7 +37,8 @@ log = logging.getLogger(__name__)
 
 FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
-FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory")
+ACCURACY = "measure_accuracy"
+FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory", ACCURACY)
 LAST_RUN = "last-run.json"
 
 
@@ -44,6 +57,9 @@ class PerfSession:
         self.stages: list[StageRun] = []
         self.throughput: list[Timed] = []
         self.memory: list[Memory] = []
+        self.accuracy: list[Accuracy] = []
+        self._judge: Judge | None = None
+        self._judging = False
         self.comparisons: tuple[Comparison, ...] = ()
         self._active = False
         self._lines: list[tuple[str, str]] = []  # (markup, text) for the terminal, when it is over
@@ -148,6 +164,15 @@ class PerfSession:
         except BaselineError as error:
             self._baseline_error = error
 
+    def judge(self, size: str) -> "Judge":
+        """Who judges the detections of a size; the previous size's judge is let go, for memory's sake."""
+        from yolo_perf.analysis.accuracy import Judge
+
+        if self._judge is None or self._judge.size != size:
+            self._judge = None
+            self._judge = Judge(self.bench, size, self.settings.accuracy_pictures)
+        return self._judge
+
     def record(self, measurement: "Measurement") -> dict[str, object]:
         """Keep a measurement; its figures for pytest-benchmark's `extra_info`, in SI units."""
         from yolo_perf.analysis.figures import figures
@@ -164,6 +189,7 @@ class PerfSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Speak up before measuring where the session asks for something that cannot be had."""
         asking = [item for item in session.items if {*FIXTURES} & {*getattr(item, "fixturenames", ())}]
+        self._judging = any(ACCURACY in getattr(item, "fixturenames", ()) for item in asking)
         measuring = [item for item in asking if FIXTURE in getattr(item, "fixturenames", ())]
         if not asking or session.config.option.collectonly:
             return
@@ -290,7 +316,7 @@ class PerfSession:
 
             columns = [column(self._beside), column(self.run)]
             reporter.write_line("\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
-        if self.throughput or self.memory or self.stages:
+        if self.throughput or self.memory or self.stages or self.accuracy:
             self._write_sweeps(reporter)
         for nodeid, reason in self._absence.items():
             if nodeid in self._collected:
@@ -299,15 +325,18 @@ class PerfSession:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
     def _write_sweeps(self, reporter: pytest.TerminalReporter) -> None:
-        """The tables of stages, throughput and memory, one size after the other."""
+        """The tables of stages, accuracy, throughput and memory, one size after the other."""
         from itertools import groupby
 
+        from yolo_perf.report.accuracy import accuracy
         from yolo_perf.report.stages import stages
         from yolo_perf.report.sweeps import memory, throughput
 
         style: dict[str, Any] = {"width": max(80, reporter._tw.fullwidth), "color": reporter._tw.hasmarkup}
         for _, runs in groupby(self.stages, key=lambda run: run.case.size):
             reporter.write_line("\n" + stages(tuple(runs), **style))
+        if self.accuracy:
+            reporter.write_line("\n" + accuracy(self.run, **style))
         if self.throughput:
             reporter.write_line("\n" + throughput(self.throughput, **style))
         if self.memory:
@@ -318,7 +347,8 @@ class PerfSession:
     @property
     def _results(self) -> int:
         """How many results there are to keep."""
-        return len(self.measurements) + len(self.stages) + len(self.throughput) + len(self.memory)
+        kinds = (self.measurements, self.stages, self.throughput, self.memory, self.accuracy)
+        return sum(len(kind) for kind in kinds)
 
     @cached_property
     def _commit_info(self) -> dict[str, Any]:
@@ -353,6 +383,7 @@ class PerfSession:
             stages=tuple(self.stages),
             throughput=tuple(self.throughput),
             memory=tuple(self.memory),
+            accuracy=tuple(self.accuracy),
         )
 
     def _say(self, text: str, markup: str = "") -> None:
@@ -414,7 +445,8 @@ class PerfSession:
 
         run = self.run
         found = compare_runs(self._history, run, self._rules, expected=self._expected, absence=self._absence)
-        self.comparisons, interrupted = self._confirm(found, run)
+        timing, interrupted = self._confirm(found, run)
+        self.comparisons = (*timing, *self._compare_accuracy(run))
         self._say(f"Compared with {_relative(path)}: {tally(self.comparisons)}.")
         if seen := reach(self.comparisons):
             self._say(seen)
@@ -431,6 +463,14 @@ class PerfSession:
         if interrupted:
             self._say("Interrupted: what was suspected and not yet confirmed is inconclusive.", "yellow")
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+    def _compare_accuracy(self, run: "Run") -> "tuple[Comparison, ...]":
+        """The verdicts on what is detected; no timing, so nothing to confirm."""
+        from yolo_perf.verdict.accuracy import compare_accuracy, missing_accuracy
+
+        base = self._history[-1]
+        asked = self.settings.accuracy_sizes if self._judging else ()
+        return (*compare_accuracy(base, run), *missing_accuracy(base, run, asked))
 
     def _confirm(self, found: "tuple[Comparison, ...]", run: "Run") -> "tuple[tuple[Comparison, ...], bool]":
         """The verdicts once the suspects have been measured again, and whether that was interrupted."""

@@ -11,6 +11,7 @@ IMAGE_SIZE = 640
 BATCH, MAX_BATCH = 4, 256
 BUDGET_S = 3.0
 BATCHES = (1, 2, 4, 8)
+ACCURACY_PICTURES = 128
 # What a change has to exceed to matter. What it has to exceed to be no noise is the verdict's to know.
 LATENCY_MARGIN = 0.10
 UTILIZATION_MARGIN = 0.10
@@ -28,6 +29,8 @@ class Settings:
     threads: int | None = None
     throughput_sizes: tuple[str, ...] = ("n",)
     batches: tuple[int, ...] = BATCHES
+    accuracy_sizes: tuple[str, ...] = ("n",)
+    accuracy_pictures: int = ACCURACY_PICTURES
     thread_counts: tuple[int, ...] = ()  # none: doubled from 1 to the usable cores
     image_size: int = IMAGE_SIZE
     data: Path | None = None
@@ -49,6 +52,7 @@ class Settings:
             "sizes": ",".join(self.sizes),
             "optimizations": ",".join(self.optimizations),
             "throughput_sizes": ",".join(self.throughput_sizes),
+            "accuracy_sizes": ",".join(self.accuracy_sizes),
             "batches": ",".join(map(str, self.batches)),
             "thread_counts": ",".join(map(str, self.thread_counts)),
             "margins": " ".join(

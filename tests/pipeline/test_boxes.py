@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from yolo_perf.pipeline.boxes import Detections, agreement, iou_matrix, postprocess
+from yolo_perf.pipeline.boxes import Detections, iou_matrix, postprocess
 from yolo_perf.pipeline.letterbox import Letterbox, letterbox
 
 PLAIN = Letterbox(scale_x=1, scale_y=1, left=0, top=0, height=100, width=100)
@@ -195,33 +195,3 @@ def test_iou_by_hand() -> None:
     np.testing.assert_allclose(iou_matrix(a, b), rows((1, 1 / 3, 0, 0), (0, 0, 0, 0)), atol=1e-6)
     assert iou_matrix(a[:0], b).shape == (0, 4)
     assert iou_matrix(a, b[:0]).shape == (2, 0)
-
-
-def test_agreement_by_hand() -> None:
-    one = detections(((0, 0, 10, 10), 0.9, 0), ((20, 20, 30, 30), 0.8, 1))
-    assert agreement(one, one) == 1
-    assert agreement(one, detections()) == agreement(detections(), one) == 0
-    assert agreement(detections(), detections()) == 1
-    # The first is found again, a little aside; the second with another class.
-    assert agreement(one, detections(((1, 0, 11, 10), 0.5, 0), ((20, 20, 30, 30), 0.8, 2))) == 0.5
-    # Two boxes cannot both be matched by the same one.
-    twice = detections(((0, 0, 10, 10), 0.9, 0), ((0, 0, 10, 11), 0.8, 0))
-    assert agreement(twice, detections(((0, 0, 10, 10), 0.7, 0))) == pytest.approx(2 / 3)
-
-
-CORNERS = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 20), st.integers(1, 20))
-FOUND = st.lists(st.tuples(CORNERS, st.floats(0.25, 1, width=32), st.integers(0, 2)), max_size=12).map(
-    lambda found: detections(*(((x, y, x + w, y + h), score, label) for (x, y, w, h), score, label in found))
-)
-
-
-@given(FOUND, FOUND)
-def test_agreement_lies_between_0_and_1(a: Detections, b: Detections) -> None:
-    assert 0 <= agreement(a, b) <= 1
-    assert agreement(a, a) == 1
-
-
-@given(FOUND)
-def test_other_classes_never_agree(a: Detections) -> None:
-    other = Detections(boxes=a.boxes, scores=a.scores, classes=a.classes + 3)
-    assert agreement(a, other) == (0 if len(a.scores) else 1)

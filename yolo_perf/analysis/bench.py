@@ -5,8 +5,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.analysis.memory import require_memory
@@ -18,7 +19,7 @@ from yolo_perf.machine.identity import describe, identify
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.pipeline.images import Dataset, open_dataset
 from yolo_perf.pipeline.letterbox import Letterbox, letterbox, stack
-from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Timed
+from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Run, Timed
 from yolo_perf.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,6 +119,16 @@ class Bench:
             round_seconds=time_rounds(call, chosen),
             warmup_rounds=chosen.warmup_rounds,
             parity=agreed,
+        )
+
+    def run_of(self, **found: Any) -> Run:
+        """A run of this bench that holds what was found, under the names of `Run`."""
+        return Run(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=self.machine,
+            peaks=self.peaks,
+            data=self.dataset.name,
+            **{"measurements": (), **found},
         )
 
     def measure_throughput(self, case: Case, time_rounds: TimeRounds) -> Timed:

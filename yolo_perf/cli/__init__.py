@@ -8,6 +8,7 @@ import click
 from yolo_perf import __version__
 from yolo_perf.cli import (
     ab,
+    accuracy,
     baseline,
     calibrate,
     compare,
@@ -42,6 +43,7 @@ COMMANDS = (
     profile.profile,
     stages.stages,
     memory.memory,
+    accuracy.accuracy,
     compare.compare,
     ab.ab,
     calibrate.calibrate,

@@ -85,6 +85,7 @@ def _judge(
     """Verdicts on the second of two runs of one machine, told where a table is; the exit code."""
     from yolo_perf.records import Run
     from yolo_perf.report.tables import comparison_lines, reach, tally
+    from yolo_perf.verdict.accuracy import compare_accuracy
     from yolo_perf.verdict.baselines import require_baseline
     from yolo_perf.verdict.calibration import session_rules
     from yolo_perf.verdict.sessions import compare_runs, history_to, machine_differences
@@ -94,7 +95,7 @@ def _judge(
         return 0
     require_baseline(paths[0], base)
     rules = session_rules(baselines, base.machine)
-    comparisons = compare_runs(history_to(paths[0], base), head, rules)
+    comparisons = (*compare_runs(history_to(paths[0], base), head, rules), *compare_accuracy(base, head))
     lines = [f"{paths[1]} against {paths[0]}: {tally(comparisons)}.", reach(comparisons), BASIS]
     lines += [line for _, line in comparison_lines(comparisons)]
     # With JSON and CSV, or into a file, the verdicts go beside it: neither form is to change by what it holds.

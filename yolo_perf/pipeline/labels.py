@@ -105,7 +105,7 @@ def _box(words: list[str], place: str, classes: int) -> list[float]:
     if len(values) != COLUMNS:
         raise DataError(f"{place}: a box is 'class x y width height', got {' '.join(words)[:60]!r}.")
     label, *shares = values
-    if label != int(label) or not 0 <= label < classes:
+    if not label.is_integer() or not 0 <= label < classes:
         raise DataError(f"{place}: class {words[0]}, and the model knows classes 0 to {classes - 1}.")
     if not all(0 <= share <= 1 for share in shares) or 0 in shares[2:]:
         raise DataError(f"{place}: centre and sides are shares of the picture, above 0 and up to 1.")

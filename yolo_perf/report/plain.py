@@ -10,6 +10,7 @@ from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work
+from yolo_perf.verdict.accuracy import lost, tolerance
 from yolo_perf.verdict.baselines import Shelf, Spread
 from yolo_perf.verdict.calibration import Calibration
 from yolo_perf.verdict.compare import Column
@@ -103,6 +104,27 @@ def memory_rows(rows: Sequence[Memory]) -> list[Row]:
             "activation_bytes": row.activation_bytes,
         }
         for row in rows
+    ]
+
+
+def accuracy_rows(run: Run) -> list[Row]:
+    """One row a case: average precisions, what is lost against eager (None where unknown), agreement."""
+    return [
+        {
+            "case": each.case.id,
+            "weights": each.weights.source,
+            "data": each.data,
+            "pictures": each.pictures,
+            "boxes": each.boxes,
+            "protocol": each.protocol,
+            "map50": each.map50,
+            "map50_95": each.map50_95,
+            "map50_95_lost": lost(each, run),
+            "map50_95_tolerance": tolerance(each),
+            "sqnr_db": each.sqnr_db,
+            "box_agreement": each.box_agreement,
+        }
+        for each in run.accuracy
     ]
 
 

@@ -14,7 +14,8 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import LayerCount, beyond, bound
-from yolo_perf.records import Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
+from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
+from yolo_perf.verdict.accuracy import exceeds
 
 MOVES = "What only renames or moves elements (view, permute, split, stack) has no arithmetic to count."
 UNBOUNDED = 10_000
@@ -34,7 +35,10 @@ STYLES: dict[Verdict, str] = {
 def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80, color: bool = False) -> str:
     """The run's table: a heading for each size, a row for each optimisation, changes against a baseline."""
     changes = _changes(comparisons)
-    table = columns("optimisation", ("ms/image", "FPS", "GFLOP/s", "util %"), "bound")
+    judged = {each.case.id: each for each in run.accuracy}
+    precise = any(each.map50_95 is not None for each in run.accuracy)
+    accuracies = ("mAP" if precise else "boxes %",) if judged else ()
+    table = columns("optimisation", ("ms/image", "FPS", "GFLOP/s", "util %", *accuracies), "bound")
     if changes:
         table.add_column("vs baseline", justify="right", no_wrap=True)
     headings: dict[int, Text] = {}
@@ -42,7 +46,9 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
         for position, measurement in enumerate(group):
             if position == 0:
                 headings[table.row_count] = _heading(measurement)
-            table.add_row(*_row(measurement, run), *_change(changes, measurement))
+            *figures, roof = _row(measurement, run)
+            shown = [_accuracy(measurement, judged.get(measurement.case.id), run, precise) for _ in accuracies]
+            table.add_row(*figures, *shown, roof, *_change(changes, measurement))
     lines = render(table, width=width, color=color).splitlines()
     first_row = len(lines) - table.row_count
     for row, shared in reversed(headings.items()):
@@ -214,6 +220,18 @@ def _row(measurement: Measurement, run: Run) -> tuple[str, ...]:
     )
 
 
+def _accuracy(measurement: Measurement, accuracy: Accuracy | None, run: Run, precise: bool) -> Text:
+    """The mAP50-95, marked where a case loses more than it may; the box agreement where nothing has labels."""
+    if not precise:
+        found = accuracy.box_agreement if accuracy else measurement.parity.box_agreement
+        return Text(units.percent(found))
+    if accuracy is None or accuracy.map50_95 is None:
+        return Text("-")
+    if exceeds(accuracy, run):
+        return Text(f"{accuracy.map50_95:.3f}!", style="bold red")
+    return Text(f"{accuracy.map50_95:.3f}")
+
+
 def _changes(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], list[Comparison]]:
     changes: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
@@ -231,6 +249,8 @@ def _change(changes: dict[tuple[str, str], list[Comparison]], measurement: Measu
     worst = min(found, key=lambda c: list(STYLES).index(c.verdict))
     ratio = next((c.ratio for c in found if c.metric == "latency"), None)
     text = units.signed_percent(ratio) if ratio is not None else worst.verdict
+    if worst.metric == "accuracy" and worst.verdict != "unchanged":
+        text = f"accuracy {worst.verdict}"
     if worst.metric == "utilization" and worst.ratio is not None:
         text = f"util {units.signed_percent(worst.ratio)}"
     return (Text(text, style=STYLES[worst.verdict]),)
