@@ -12,7 +12,9 @@ import yolo_perf.analysis.work
 import yolo_perf.report.accuracy
 import yolo_perf.report.stages
 import yolo_perf.report.sweeps
+from tests.factories import accuracy
 from tests.test_plugin import Project
+from yolo_perf.machine.identity import identify
 from yolo_perf.records import STAGES
 from yolo_perf.verdict.baselines import read_run
 
@@ -120,3 +122,35 @@ def test_what_is_detected_is_kept_beside_what_was_timed(project: Project) -> Non
         ("n-eager", 1, None),
         ("n-batched", 1, None),
     ]
+
+
+def test_only_the_best_is_measured_where_it_is_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from yolo_perf.verdict import contest
+
+    result = project.run("--perf-optimizations=best", target="benchmarks/test_inference.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *No best optimisation of yolov5n is known*yolo-perf best --sizes n"])
+    judged = accuracy("eager")
+    found = contest.Contest(
+        created="2026-01-01T00:00:00+00:00",
+        size="n",
+        limits=contest.Limits(max_map_drop=0.01),
+        contenders=(
+            contest.Contender(
+                case=judged.case,
+                set_seconds=(0.1,),
+                accuracy=judged,
+                map_drop=0.0,
+                memory_bytes=None,
+                obstacle="",
+            ),
+        ),
+    )
+    contest.remember(found, identify(with_torch=False))
+    result = project.run(
+        "--perf-optimizations=best", "--collect-only", "-q", target="benchmarks/test_inference.py"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["benchmarks/test_inference.py::test_inference[[]n-eager[]]", "", "1 test collected*"]
+    )

@@ -52,7 +52,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     sizes = state.settings.throughput_sizes if sweep else state.settings.sizes
     if ACCURACY in names:
         sizes = tuple(size for size in state.settings.accuracy_sizes if size in state.settings.sizes)
-    pairs = [(size, name) for size in sizes for name in (state.unbatched if sweep else state.optimizations)]
+    names_of = state.unbatched_of if sweep else state.optimizations_of
+    pairs = [(size, name) for size in sizes for name in names_of(size)]
     metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
     if sweep:
         metafunc.parametrize("threads", state.thread_counts, ids="t{}".format)

@@ -39,6 +39,8 @@ FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
 ACCURACY = "measure_accuracy"
 FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory", ACCURACY)
+BEST = "best"
+"""Among the names of optimisations: what `yolo-perf best` found."""
 LAST_RUN = "last-run.json"
 
 
@@ -53,6 +55,8 @@ class PerfSession:
         self.settings = read_settings(config)
         if self.settings.optimizations:
             _ = self.optimizations  # names are checked now; without any, the registry need not be loaded yet
+            for size in self.settings.sizes:
+                self.optimizations_of(size)
         self.measurements: list[Measurement] = []
         self.stages: list[StageRun] = []
         self.throughput: list[Timed] = []
@@ -101,14 +105,33 @@ class PerfSession:
         """Names of the chosen optimisations in order."""
         from yolo_perf.backends.registry import choose
 
-        return tuple(backend.name for backend in choose(self.settings.optimizations))
+        return tuple(backend.name for backend in choose(self._named))
 
-    @cached_property
-    def unbatched(self) -> tuple[str, ...]:
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """The optimisations that are named by their own names."""
+        return tuple(name for name in self.settings.optimizations if name != BEST)
+
+    def optimizations_of(self, size: str) -> tuple[str, ...]:
+        """The chosen optimisations of a size, "best" being what was found fastest for it on this machine.
+
+        Raises UsageError where nothing was.
+        """
+        if BEST not in self.settings.optimizations:
+            return self.optimizations
+        from yolo_perf.backends.registry import backends
+        from yolo_perf.machine.identity import identify
+        from yolo_perf.verdict.contest import known_best
+
+        named = self.optimizations if self._named else ()
+        wanted = {known_best(identify(with_torch=False), size), *named}
+        return tuple(name for name in backends() if name in wanted)
+
+    def unbatched_of(self, size: str) -> tuple[str, ...]:
         """The chosen optimisations that are not another one at a batch: a sweep has batches of its own."""
         from yolo_perf.backends.registry import backends
 
-        return tuple(name for name in self.optimizations if not backends()[name].batched)
+        return tuple(name for name in self.optimizations_of(size) if not backends()[name].batched)
 
     @cached_property
     def thread_counts(self) -> tuple[int, ...]:

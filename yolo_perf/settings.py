@@ -106,6 +106,31 @@ def parse_positive(text: str, what: str) -> float:
     return value
 
 
+def parse_fraction(text: str, what: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"{what} must be a number from 0 to 1, got {text!r}.")
+    return value
+
+
+def parse_bytes(text: str, what: str) -> int:
+    """ "500M", "2G", "64k" or bytes, in powers of 1024."""
+    number, unit = text.strip().rstrip("Bb").removesuffix("i"), 0
+    if number and number[-1].upper() in "KMGT":
+        number, unit = number[:-1], "KMGT".index(number[-1].upper()) + 1
+    try:
+        value = int(float(number) * 1024**unit)
+    except (ValueError, OverflowError):
+        value = 0
+    if not 0 < value < 2**62:
+        raise UsageError(f"{what} must be a size as in 500M or 2G, got {text!r}.")
+    return value
+
+
 def parse_margin(text: str, what: str) -> float:
     """A margin in per cent ("35" or "35%") to a fraction."""
     return parse_positive(text.strip().removesuffix("%").rstrip(), what) / 100

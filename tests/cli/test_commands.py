@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import machine, peaks
 from yolo_perf import cli
-from yolo_perf.records import Machine, Peaks
+from yolo_perf.records import Case, Machine, Peaks
 
 Run = Callable[..., tuple[int, str, str]]
 BASELINES = str(Path(__file__).parents[2] / "baselines")
@@ -70,6 +70,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (("stages", "n", "--optimizations", "eager,warp"), "Unknown optimisation 'warp'."),
         (("memory", "n", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
         (("compare",), "Missing argument"),
+        (("accuracy", "n", "--pictures", "0"), "The number of pictures must be a whole number"),
+        (("accuracy", "n", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
+        (("best", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
+        (("best", "--max-map-drop", "2"), "The drop of mAP50-95 must be a number from 0 to 1, got '2'."),
+        (("best", "--max-memory", "lots"), "The memory must be a size as in 500M or 2G, got 'lots'."),
+        (("best", "--sets", "0"), "The number of sets must be a whole number"),
     ],
 )
 def test_a_usage_error_is_one_message_and_exit_code_2(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -169,3 +175,31 @@ def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
     code, out, err = run("compare", str(path), str(path))
     assert (code, out) == (1, "")
     assert err.startswith(f"Error: {path} is damaged or not a saved run")
+
+
+def test_accuracy_without_labels_is_agreement(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path))
+    command = ("accuracy", "n", "--image-size", "64", "--pictures", "2", "--optimizations", "eager")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "no labels, so no average precision" in out
+    code, out, _ = run(*command, "--json")
+    (row,) = json.loads(out)
+    assert (row["case"], row["box_agreement"], row["map50"], row["pictures"]) == ("n-eager-b1-64px-t2", 1, None, 2)
+    code, out, _ = run(*command, "--csv")
+    assert next(csv.DictReader(StringIO(out)))["sqnr_db"] == "200.0"
+
+
+def test_the_best_is_named_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path))
+
+    def raced(cases: list[Case], *_: object, sets: int, **__: object) -> dict[str, tuple[float, ...]]:
+        return {case.backend: (0.1,) * sets for case in cases}
+
+    monkeypatch.setattr("yolo_perf.verdict.contest.race", raced)
+    code, out, _ = run("best", "--image-size", "64", "--optimizations", "eager", "--sets", "2")
+    assert code == 0
+    assert "Best: eager, 1.00 times as fast as eager (1.00 to 1.00 over 2 sets" in " ".join(out.split())
+    assert [path.name for path in tmp_path.glob("best-*-n.json")]
+    code, out, _ = run("best", "--image-size", "64", "--optimizations", "eager", "--json")
+    assert json.loads(out)[0]["best"] == "eager"

@@ -14,6 +14,7 @@ from yolo_perf.verdict.accuracy import lost, tolerance
 from yolo_perf.verdict.baselines import Shelf, Spread
 from yolo_perf.verdict.calibration import Calibration
 from yolo_perf.verdict.compare import Column
+from yolo_perf.verdict.contest import Contest, geometric_mean
 
 Row = dict[str, object]
 
@@ -125,6 +126,39 @@ def accuracy_rows(run: Run) -> list[Row]:
             "box_agreement": each.box_agreement,
         }
         for each in run.accuracy
+    ]
+
+
+def contest_document(found: Contest) -> Row:
+    """A contest with all of its figures, and what was found best."""
+    best = found.best
+    return {
+        **msgspec.to_builtins(found),
+        "best": best.case.backend if best else None,
+        "as_fast": [each.case.backend for each in found.level],
+        "front": [each.case.backend for each in found.front],
+        "rows": contest_rows(found),
+    }
+
+
+def contest_rows(found: Contest) -> list[Row]:
+    """One row a contender."""
+    return [
+        {
+            "case": each.case.id,
+            "latency_s": each.latency_s,
+            "speed_up": geometric_mean(found.speed_ups(each)),
+            "speed_up_low": min(found.speed_ups(each)),
+            "speed_up_high": max(found.speed_ups(each)),
+            "map50_95": each.accuracy.map50_95,
+            "map50_95_lost": each.map_drop,
+            "box_agreement": each.accuracy.box_agreement,
+            "memory_bytes": each.memory_bytes,
+            "obstacle": each.obstacle,
+            "best": each is found.best,
+            "pareto": each in found.front,
+        }
+        for each in found.contenders
     ]
 
 

@@ -36,7 +36,7 @@ class Setup:
     """What both sides are asked to run."""
 
     sizes: tuple[str, ...]
-    optimizations: tuple[str, ...]  # none: all that either side has
+    optimizations: tuple[str, ...]  # none: all that either side has, but those on request
     data: Path | None
     image_size: int
     batch: int
@@ -104,7 +104,9 @@ class Arena:
         for name in self.setup.optimizations:
             if name not in every:
                 raise UsageError(f"Neither side has the optimisation {name!r}. They have: {', '.join(every)}.")
-        return [name for name in every if not self.setup.optimizations or name in self.setup.optimizations]
+        if self.setup.optimizations:
+            return [name for name in every if name in self.setup.optimizations]
+        return [name for name in every if name not in backends() or not backends()[name].on_request]
 
     def _check_injections(self, names: Sequence[str]) -> None:
         """Raise UsageError where a slow-down is for a case that is not measured: it would pass for not found."""

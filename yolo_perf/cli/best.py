@@ -1,0 +1,142 @@
+"""`yolo-perf best`."""
+
+import random
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yolo_perf import settings as parse
+from yolo_perf.cli.common import checked, open_bench, paired_options, paired_setup
+from yolo_perf.cli.output import Output, output_options
+from yolo_perf.errors import BackendUnavailable, NotEnoughMemory, ParityError
+
+if TYPE_CHECKING:
+    from yolo_perf.analysis.bench import Bench
+    from yolo_perf.backends.registry import Backend
+    from yolo_perf.records import Accuracy, Protocol
+    from yolo_perf.verdict.arena import Setup
+    from yolo_perf.verdict.contest import Contest, Limits
+
+NONE_EXIT = 1
+
+
+@click.command()
+@click.option(
+    "--max-map-drop",
+    default="0.01",
+    show_default=True,
+    callback=checked(parse.parse_fraction, "The drop of mAP50-95"),
+    help="What it may lose of mAP50-95 against eager, where there are labels.",
+)
+@click.option(
+    "--max-memory",
+    default=None,
+    callback=checked(parse.parse_bytes, "The memory"),
+    metavar="SIZE",
+    help="What it may hold above its engine, as in 500M; memory is measured only if this is given.",
+)
+@click.option(
+    "--sets",
+    default="3",
+    show_default=True,
+    callback=checked(parse.parse_count, "The number of sets", 100),
+    help="Sets of fresh processes.",
+)
+@paired_options
+@output_options()
+def best(*, max_map_drop: float, max_memory: int | None, sets: int, output: Output, **options: Any) -> None:
+    """Name the fastest optimisation of each size for this machine, with the evidence.
+
+    All run one image a call, in turn, in processes of their own; accuracy is judged apart. The result is kept:
+    pytest benchmarks/ --perf-optimizations=best measures only that one. Exit status 1: nothing is within limits.
+    """
+    from yolo_perf.backends.registry import choose
+    from yolo_perf.report import contest as report
+    from yolo_perf.report import plain
+    from yolo_perf.verdict.contest import REFERENCE, Limits, remember
+    from yolo_perf.verdict.processes import alone, ended_by_signals
+
+    setup = paired_setup(**options)
+    names = (REFERENCE, *setup.optimizations) if setup.optimizations else ()
+    entrants = [backend for backend in choose(names) if not backend.batched]
+    limits = Limits(max_map_drop=max_map_drop, max_memory_bytes=max_memory)
+    found: list[Contest] = []
+    with ended_by_signals(), alone():
+        for size in setup.sizes:
+            bench = open_bench(size=size, data=setup.data, image_size=setup.image_size, threads=setup.threads)
+            found.append(_hold(bench, entrants, replace(setup, sizes=(size,)), limits, sets))
+            remember(found[-1], bench.machine)
+    output.show(
+        lambda **style: "\n\n".join(report.contest(each, **style) for each in found),
+        [plain.contest_document(each) for each in found],
+        [row for each in found for row in plain.contest_rows(each)],
+    )
+    if any(each.best is None for each in found):
+        sys.exit(NONE_EXIT)
+
+
+def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Limits", sets: int) -> "Contest":
+    """One size's contest."""
+    (size,) = setup.sizes
+    from yolo_perf.analysis.memory import measure_memory
+    from yolo_perf.verdict.contest import Contender, Contest, created_now, obstacle, race
+
+    accuracies, skipped = _judge(bench, size, entrants)
+    memories: dict[str, int | None] = dict.fromkeys(accuracies)
+    if limits.max_memory_bytes is not None:
+        for backend in (each for each in entrants if each.name in accuracies):
+            case = accuracies[backend.name].case
+            memories[backend.name] = measure_memory(case, bench.subject(size), backend, setup.data).peak_bytes
+    times = race(
+        [accuracy.case for accuracy in accuracies.values()],
+        setup,
+        sets=sets,
+        time_limit_s=600,
+        rng=random.Random(),  # noqa: S311
+        tell=lambda done: click.echo(f"{size}: set {done} of {sets}", err=True),
+    )
+    reference = accuracies["eager"].map50_95
+    contenders = []
+    for name, accuracy in accuracies.items():
+        known = reference is not None and accuracy.map50_95 is not None
+        drop = (reference or 0.0) - (accuracy.map50_95 or 0.0) if known else None
+        contenders.append(
+            Contender(
+                case=accuracy.case,
+                set_seconds=times[name],
+                accuracy=accuracy,
+                map_drop=drop,
+                memory_bytes=memories[name],
+                obstacle=obstacle(limits, drop, memories[name]),
+            )
+        )
+    return Contest(
+        created=created_now(), size=size, limits=limits, contenders=tuple(contenders), skipped=tuple(skipped)
+    )
+
+
+def _judge(bench: "Bench", size: str, entrants: "list[Backend]") -> "tuple[dict[str, Accuracy], list[str]]":
+    """The accuracy of each that agrees with eager, by name, and why the others are left out.
+
+    Nothing of the engines is left in this process when the race begins: their threads would spin on.
+    """
+    import gc
+
+    from yolo_perf.analysis.accuracy import Judge
+
+    judge = Judge(bench, size, bench.settings.accuracy_pictures)
+    protocol: Protocol | None = (
+        None if judge.labels else "square"
+    )  # what is timed; rectangles are for the labels' sake
+    found: dict[str, Accuracy] = {}
+    skipped: list[str] = []
+    for backend in entrants:
+        try:
+            bench.prepare(backend, bench.case(size, backend))
+            found[backend.name] = judge.judge(backend, protocol)
+        except (BackendUnavailable, NotEnoughMemory, ParityError) as error:
+            skipped.append(str(error))
+    gc.collect()
+    return found, skipped
