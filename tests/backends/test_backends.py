@@ -118,7 +118,10 @@ def test_static_int8_leaves_box_decoding_in_float(subject: Subject) -> None:
     assert not any(made_by[i].op_type == "DequantizeLinear" for n in decoding for i in n.input if i in made_by)
     weights = {i.name: i for i in graph.initializer}
     quantised = [w for name, w in weights.items() if name.endswith("weight_quantized")]
-    assert len(quantised) == 60
+    in_float = {"/model.24/", "/model.0/", "/model.1/"}  # 5 convolutions; model.1's only where weights have 7 bits
+    assert len(quantised) in (55, 56)
+    floats = {n.name for n in graph.node if n.op_type == "Conv" and f"{n.input[1]}" in weights}
+    assert all(any(name.startswith(module) for module in in_float) for name in floats)
     assert {w.data_type for w in quantised} == {onnx.TensorProto.INT8}
     scales = next(w for name, w in weights.items() if name == "model.0.conv.weight_scale")
     assert list(scales.dims) == [16]  # one a channel
