@@ -123,8 +123,8 @@ def test_static_int8_leaves_box_decoding_in_float(subject: Subject) -> None:
     floats = {n.name for n in graph.node if n.op_type == "Conv" and f"{n.input[1]}" in weights}
     assert all(any(name.startswith(module) for module in in_float) for name in floats)
     assert {w.data_type for w in quantised} == {onnx.TensorProto.INT8}
-    scales = next(w for name, w in weights.items() if name == "model.0.conv.weight_scale")
-    assert list(scales.dims) == [16]  # one a channel
+    scales = next(w for name, w in weights.items() if name == "model.3.conv.weight_scale")
+    assert list(scales.dims) == [64]  # one a channel
 
 
 def test_a_damaged_artefact_is_built_anew(subject: Subject, cache: Path) -> None:
