@@ -59,7 +59,7 @@ def dynamic(subject: Subject, case: Case) -> Path:
     def build(path: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        with _quiet():
+        with quiet():
             quantize_dynamic(readable_export(subject, case), path, weight_type=QuantType.QUInt8)
 
     key = {**_key(subject, case), "quantised": "dynamic u8"}
@@ -78,7 +78,7 @@ def static(subject: Subject, case: Case) -> Path:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
         source = readable_export(subject, case)
-        with _quiet():
+        with quiet():
             quantize_static(
                 source,
                 path,
@@ -155,7 +155,7 @@ class _Pictures:
 
 
 @contextmanager
-def _quiet() -> "Iterator[None]":
+def quiet() -> "Iterator[None]":
     """Silence the quantiser, which prints, and logs advice on the root logger itself, into the output."""
 
     def below_error(record: logging.LogRecord) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Infer = Callable[[Images], NDArray[np.float32]]
     """Images to (N, rows, 5 + classes), boxes in pixels of the letterboxed image."""
 
-MODULES = ("eager", "batched", "onnx", "onnx_int8", "eager_channels_last", "eager_bf16", "compiled")
+MODULES = ("eager", "batched", "onnx", "onnx_int8", "eager_channels_last", "eager_bf16", "compiled", "openvino")
 """Files of this package with a tuple `BACKENDS`, in the order of tables and of timing."""
 ALL = "all"
 
