@@ -71,7 +71,11 @@ def test_any_shape_is_the_same_arithmetic(subject: Subject, backend: Backend) ->
         pytest.skip("has none")
     free = backend.any_shape(subject, case(backend.name))
     timed = backend.prepare(subject, case(backend.name))
-    np.testing.assert_allclose(free(images(2)), timed(images(2)), rtol=1e-4, atol=1e-3)
+    for each in images(2):
+        expected, output = timed(each[None]), free(each[None])
+        for columns in (SIZES, CLASSES):  # another kernel may round to the next integer
+            least = 20 if backend.dtype == "int8" else 60
+            assert sqnr_db(expected[..., columns], output[..., columns]) >= least
     other = stack([letterbox(synthetic().load(0), (64, 128))[0]])
     expected = backends()["eager"].prepare(subject, case("eager"))(other)
     for columns in (SIZES, CLASSES):

@@ -72,6 +72,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (("compare",), "Missing argument"),
         (("accuracy", "n", "--pictures", "0"), "The number of pictures must be a whole number"),
         (("accuracy", "n", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
+        (("audit", "q"), "Unknown model size 'q'."),
         (("best", "--optimizations", "warp"), "Unknown optimisation 'warp'."),
         (("best", "--max-map-drop", "2"), "The drop of mAP50-95 must be a number from 0 to 1, got '2'."),
         (("best", "--max-memory", "lots"), "The memory must be a size as in 500M or 2G, got 'lots'."),

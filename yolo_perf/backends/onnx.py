@@ -1,14 +1,15 @@
 """ONNX Runtime, FP32: export once, then run with the same thread count as eager."""
 
 import logging
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo_perf.backends.artefacts import artefact, discard, source_digest
-from yolo_perf.backends.registry import Backend, Subject
+from yolo_perf.backends.registry import Backend, Executed, Subject
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Case
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "images", "output"
 OPSET = 17
+INTEGER_CONVOLUTIONS = ("QLinearConv", "ConvInteger")
 
 
 def prepare(subject: Subject, case: Case) -> "Infer":
@@ -145,8 +147,32 @@ def cut_decoding(graph: Any) -> list[str]:
 
 def head_module(graph: Any) -> str:
     """The name of the detection head's module in an exported graph's node names: "model.24"."""
-    modules: set[str] = {node.name.split("/")[1] for node in graph.node if node.name.startswith("/model.")}
+    return last_module([node.name for node in graph.node])
+
+
+def last_module(nodes: Iterable[str]) -> str:
+    """The module of the highest number in nodes' names: the head."""
+    modules = {name.split("/")[1] for name in nodes if name.startswith("/model.")}
     return max(modules, key=lambda name: int(name.removeprefix("model.")))
+
+
+def executed(locate: Callable[[], Path], case: Case) -> tuple[Executed, ...]:
+    """What ONNX Runtime runs of a graph: the nodes that are left when it has optimised it for this machine."""
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="yolo-perf-") as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        load_session(locate, case, optimised=optimised)
+        nodes = onnx.load(optimised).graph.node
+    return tuple(
+        Executed(
+            name=node.name,
+            operator=node.op_type,
+            convolution="Conv" in node.op_type,
+            integer=node.op_type in INTEGER_CONVOLUTIONS,
+        )
+        for node in nodes
+    )
 
 
 def inference(session: Any) -> "Infer":
@@ -160,15 +186,23 @@ def inference(session: Any) -> "Infer":
 
 
 def load_session(
-    locate: Callable[[], Path], case: Case, *, profile: Path | None = None, resting: bool = False
+    locate: Callable[[], Path],
+    case: Case,
+    *,
+    profile: Path | None = None,
+    resting: bool = False,
+    optimised: Path | None = None,
 ) -> Any:
     """An `onnxruntime.InferenceSession` over the graph that `locate` finds or builds.
 
-    With `profile`, ONNX Runtime's own profile is written to a file of that prefix when it is ended. `resting`
+    With `profile`, ONNX Runtime's own profile is written to a file of that prefix when it is ended; with
+    `optimised`, the graph as it runs is written there. `resting`
     threads stop spinning when a call ends, so that another session can be timed in turn: spinning on, they
     would take its cores. A cached file that ONNX Runtime cannot read is built anew, once.
     """
     options = _options(case.threads, profile, resting)
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
     from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
     path = locate()

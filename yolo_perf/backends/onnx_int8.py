@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo_perf.backends.artefacts import artefact, source_digest
-from yolo_perf.backends.onnx import INPUT, export_key, head_module, open_any_shape, open_session, readable_export
-from yolo_perf.backends.registry import Backend, Subject
+from yolo_perf.backends.onnx import (
+    INPUT,
+    executed,
+    export_key,
+    head_module,
+    open_any_shape,
+    open_session,
+    readable_export,
+)
+from yolo_perf.backends.registry import Backend, Executed, Subject
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:
@@ -51,6 +59,16 @@ def any_shape_dynamic(subject: Subject, case: Case) -> "Infer":
 def any_shape_static(subject: Subject, case: Case) -> "Infer":
     """The statically quantised graph at any height and width."""
     return open_any_shape(lambda: static(subject, case), subject, case)
+
+
+def executed_dynamic(subject: Subject, case: Case) -> tuple[Executed, ...]:
+    """What runs of the dynamically quantised graph."""
+    return executed(lambda: dynamic(subject, case), case)
+
+
+def executed_static(subject: Subject, case: Case) -> tuple[Executed, ...]:
+    """What runs of the statically quantised graph."""
+    return executed(lambda: static(subject, case), case)
 
 
 def dynamic(subject: Subject, case: Case) -> Path:
@@ -178,6 +196,7 @@ BACKENDS = (
         any_shape=any_shape_dynamic,
         engine="onnxruntime",
         graph=dynamic,
+        executed=executed_dynamic,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,
@@ -191,6 +210,7 @@ BACKENDS = (
         any_shape=any_shape_static,
         engine="onnxruntime",
         graph=static,
+        executed=executed_static,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf.backends.artefacts import artefact, discard, source_digest
 from yolo_perf.backends.eager_bf16 import NATIVE_BF16
-from yolo_perf.backends.onnx import OUTPUT, export_key, exported, readable_export
+from yolo_perf.backends.onnx import OUTPUT, export_key, exported, last_module, readable_export
 from yolo_perf.backends.onnx_int8 import quiet
-from yolo_perf.backends.registry import Backend, Subject
+from yolo_perf.backends.registry import Backend, Executed, Subject
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Case
 
@@ -166,11 +166,39 @@ def _any_shape(model: Any, subject: Subject, case: Case) -> "Infer":
     return infer
 
 
+def executed(subject: Subject, case: Case) -> tuple[Executed, ...]:
+    """What OpenVINO runs of the quantised model, under the names of the exported nodes."""
+    model = _read_int8(subject, case)
+    model.reshape([case.batch, 3, case.image_size, case.image_size])
+    found = []
+    for node in _compile(model, case).get_runtime_model().get_ops():
+        told = node.get_rt_info()
+        kind, precision, names = (
+            str(told[key].value) if key in told else ""
+            for key in ("layerType", "runtimePrecision", "originalLayersNames")
+        )
+        name = next((each for each in names.split(",") if each.startswith("/model.")), names)
+        found.append(
+            Executed(
+                name=name.removesuffix("/WithoutBiases"),
+                operator=kind,
+                convolution=kind == "Convolution",
+                integer=precision in ("i8", "u8"),
+            )
+        )
+    return tuple(found)
+
+
 def _request(model: Any, case: Case) -> Any:
-    """An inference request of a compiled model: one stream, the case's threads, its number format and no other."""
+    """An inference request of a model compiled for a case."""
+    return _compile(model, case).create_infer_request()
+
+
+def _compile(model: Any, case: Case) -> Any:
+    """A compiled model: one stream, the case's threads, its number format and no other."""
     import openvino
 
-    compiled = openvino.Core().compile_model(
+    return openvino.Core().compile_model(
         model,
         "CPU",
         {
@@ -181,15 +209,12 @@ def _request(model: Any, case: Case) -> Any:
             "INFERENCE_PRECISION_HINT": "bf16" if case.backend == "openvino-bf16" else "f32",
         },
     )
-    return compiled.create_infer_request()
 
 
 def _head(model: Any) -> str:
     """The name of the detection head's module: "model.24"."""
-    names = {
-        node.get_friendly_name().split("/")[1] for node in model.get_ops() if "/model." in node.get_friendly_name()
-    }
-    return max(names, key=lambda name: int(name.removeprefix("model.")))
+    names: list[str] = [node.get_friendly_name() for node in model.get_ops()]
+    return last_module(names)
 
 
 BACKENDS = (
@@ -228,6 +253,7 @@ BACKENDS = (
         any_shape=any_shape_int8,
         engine="openvino",
         graph=quantised,
+        executed=executed,
         dtype="int8",
         min_sqnr_db=8.0,
         min_box_agreement=0.5,

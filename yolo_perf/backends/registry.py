@@ -45,6 +45,16 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """One node of the graph that an engine runs."""
+
+    name: str  # that tells the layer: see `analysis.runtime_layers.leaf_of`
+    operator: str
+    convolution: bool
+    integer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """One optimisation: how to prepare it, and how far its output must agree with fused eager's.
 
@@ -60,6 +70,7 @@ class Backend:
     engine: str = "torch"  # the module that runs it; memory is counted above a process that has imported it
     module: "Callable[[Subject, Case], nn.Module] | None" = None  # where PyTorch runs it op by op
     graph: "Callable[[Subject, Case], Path] | None" = None  # the cached file that another engine runs
+    executed: "Callable[[Subject, Case], tuple[Executed, ...]] | None" = None  # what it runs, where that is told
     dtype: Dtype = "fp32"
     batched: bool = False  # runs at the configured batch; the others at 1
     on_request: bool = False  # takes so long to build that it is measured only where it is named

@@ -9,6 +9,7 @@ from yolo_perf import __version__
 from yolo_perf.cli import (
     ab,
     accuracy,
+    audit,
     baseline,
     best,
     calibrate,
@@ -45,6 +46,7 @@ COMMANDS = (
     stages.stages,
     memory.memory,
     accuracy.accuracy,
+    audit.audit,
     compare.compare,
     best.best,
     ab.ab,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from yolo_perf.analysis.audit import Audit, explain
 from yolo_perf.analysis.figures import figures
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
@@ -126,6 +127,19 @@ def accuracy_rows(run: Run) -> list[Row]:
             "box_agreement": each.box_agreement,
         }
         for each in run.accuracy
+    ]
+
+
+def audit_rows(rows: Sequence[Audit]) -> list[Row]:
+    """One row a quantised case; shares as fractions."""
+    return [
+        {
+            **{name: value for name, value in msgspec.to_builtins(row).items() if name != "float_layers"},
+            "float_layers": " ".join(name for name, _ in row.float_layers),
+            "speed_up": row.speed_up,
+            "explanation": explain(row),
+        }
+        for row in rows
     ]
 
 
