@@ -91,9 +91,9 @@ def made(speed_up: float | None, **changes: Any) -> Audit:
         ),
         (
             made(0.8, requantising=60, roof_ratio=1.9, isa=""),
-            "Slower than (0.80 times as fast as) FP32, because of 60 ConvInteger nodes, whose inputs are quantised at "
-            "every call and whose sums are scaled in float, and little to gain: the measured INT8 roof is 1.9 times "
-            "FP32's (no dot-product instruction).",
+            "Slower than (0.80 times as fast as) FP32, because of 60 ConvInteger nodes, whose inputs are "
+            "quantised at every call and whose sums are scaled in float, and little to gain: the measured INT8 "
+            "roof is 1.9 times FP32's (no dot-product instruction).",
         ),
         (made(0.8), "Slower than (0.80 times as fast as) FP32, for no reason seen here."),
         (
@@ -102,8 +102,8 @@ def made(speed_up: float | None, **changes: Any) -> Audit:
         ),
         (
             made(None),
-            "Not timed; 100.0 % of the convolutions' multiply-accumulates run in integer kernels, and the measured "
-            "INT8 roof is 4.0 times FP32's (avx512_vnni).",
+            "Not timed; 100.0 % of the convolutions' multiply-accumulates run in integer kernels, and the "
+            "measured INT8 roof is 4.0 times FP32's (avx512_vnni).",
         ),
     ],
 )

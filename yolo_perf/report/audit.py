@@ -28,8 +28,8 @@ def audit(rows: Sequence[Audit], dynamic: tuple[int, int], *, width: int = 80, c
     notes = [f"{row.label}: {explain(row)}" for row in rows]
     notes += [f"{row.label} in float: {_layers(row)}." for row in rows if row.float_layers]
     notes.append(
-        f"torch dynamic: PyTorch's dynamic quantisation would replace {replaced} of this model's modules: it knows "
-        f"Linear, embedding and recurrent layers, and none of the {convolutions} convolutions."
+        f"torch dynamic: PyTorch's dynamic quantisation would replace {replaced} of this model's modules: it "
+        f"knows Linear, embedding and recurrent layers, and none of the {convolutions} convolutions."
     )
     notes.append(
         "int MAC %: of the convolutions' multiply-accumulates, those in integer kernels of the graph that the "
