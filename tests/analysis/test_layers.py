@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,20 +207,20 @@ def ticking(rounds: int | None = None) -> Bench:
 def interrupted(backend: Backend, call: int) -> Backend:
     """The backend with Ctrl-C in the given inference, from 1."""
 
-    def prepare(subject: Subject, case: Case) -> Any:
-        infer = backend.prepare(subject, case)
+    def module(subject: Subject, case: Case) -> Any:
+        model = deepcopy(subject.model)
         calls = 0
 
-        def counting(images: Any) -> object:
+        def counted(*_: object) -> None:
             nonlocal calls
             calls += 1
             if calls == call:
                 raise KeyboardInterrupt
-            return infer(images)
 
-        return counting
+        model.register_forward_pre_hook(counted)
+        return model
 
-    return replace(backend, prepare=prepare)
+    return replace(backend, module=module)
 
 
 def test_eagers_layers_by_a_clock_of_seconds(by_hand: None) -> None:

@@ -17,7 +17,7 @@ def test_the_table() -> None:
         "─────────────────────────────────────────────────────────────────────────",
         "n-eager            0.563    0.367 0.000    0.000   200.0   100.0",
         "n-onnx             0.563    0.366 0.001    0.002   113.7   100.0",
-        "n-onnx-static-int8 0.511    0.319 0.048    0.020    11.7    99.1 too much",
+        "n-onnx-static-int8 0.511    0.319 0.048    0.035    11.7    99.1 too much",
         "n-compile          0.563    0.357     -        -   200.0   100.0",
         "128 pictures of coco128, 929 labelled boxes, weights seeded, 640 px, square for",
         "compile, else rectangular.",
