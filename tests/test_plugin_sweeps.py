@@ -7,9 +7,11 @@ import pytest
 
 # Sessions in this process forget what they imported, which extension modules do not survive: import it first.
 import yolo_perf.analysis.accuracy
+import yolo_perf.analysis.layers
 import yolo_perf.analysis.stages
 import yolo_perf.analysis.work
 import yolo_perf.report.accuracy
+import yolo_perf.report.layers
 import yolo_perf.report.stages
 import yolo_perf.report.sweeps
 from tests.factories import accuracy
@@ -30,6 +32,10 @@ ACCURACY_TEST = """
 def test_accuracy(size, optimization, measure_accuracy):
     measure_accuracy(size, optimization)
 """
+LAYERS_TEST = """
+def test_layers(size, optimization, measure_layers):
+    measure_layers(size, optimization)
+"""
 REFERENCE = Path(__file__).parents[1] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 
 
@@ -45,6 +51,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     (pytester.path / "benchmarks" / "test_throughput.py").write_text(THROUGHPUT)
     (pytester.path / "benchmarks" / "test_stages.py").write_text(STAGES_TEST)
     (pytester.path / "benchmarks" / "test_accuracy.py").write_text(ACCURACY_TEST)
+    (pytester.path / "benchmarks" / "test_layers.py").write_text(LAYERS_TEST)
     references = pytester.path / "baselines" / "reference"
     references.mkdir(parents=True)
     (references / "laptop.json").write_bytes(REFERENCE.read_bytes())
@@ -122,6 +129,21 @@ def test_what_is_detected_is_kept_beside_what_was_timed(project: Project) -> Non
         ("n-eager", 1, None),
         ("n-batched", 1, None),
     ]
+
+
+def test_the_layers_of_what_tells_them_are_kept(project: Project) -> None:
+    arguments = ("--perf-optimizations=eager,batched,compile", "--perf-rounds=4", "--benchmark-json=out.json")
+    result = project.run(*arguments, target="benchmarks/test_layers.py")
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["layers of*ms/image*lost ms*most of it in*", "n-eager*model.*"])
+    last = project.pytester.path / ".pytest_cache" / "d" / "yolo-perf" / "last-run.json"
+    (profile,) = read_run(last).layers
+    assert (profile.case.label, profile.case.image_size, profile.complete) == ("n-eager", 64, True)
+    assert any(layer.name == "model.0.conv" and layer.seconds for layer in profile.leaves)
+    result = project.run("--perf-layers-sizes=s", "--collect-only", target="benchmarks/test_layers.py")
+    result.assert_outcomes(skipped=0)
+    assert "test_layers[n" not in result.stdout.str()
 
 
 def test_only_the_best_is_measured_where_it_is_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

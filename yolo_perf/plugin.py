@@ -14,12 +14,12 @@ from yolo_perf.backends.registry import find
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import ACCURACY, FIXTURES, SWEEP, PerfSession
+from yolo_perf.session import ACCURACY, FIXTURES, LAYERS, SWEEP, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
-    from yolo_perf.records import Accuracy, Measurement, Memory, StageRun, Timed
+    from yolo_perf.records import Accuracy, LayerProfile, Measurement, Memory, StageRun, Timed
 
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
@@ -27,6 +27,7 @@ MeasureStages = Callable[[str, str], "StageRun"]
 MeasureThroughput = Callable[[str, str, int, int], "Timed"]
 MeasureAccuracy = Callable[[str, str], "Accuracy"]
 MeasureMemory = Callable[[str, str], "Memory"]
+MeasureLayers = Callable[[str, str], "LayerProfile"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +54,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if ACCURACY in names:
         sizes = tuple(size for size in state.settings.accuracy_sizes if size in state.settings.sizes)
     names_of = state.unbatched_of if sweep else state.optimizations_of
+    if LAYERS in names:
+        sizes, names_of = tuple(s for s in state.settings.layers_sizes if s in sizes), state.layered_of
     pairs = [(size, name) for size in sizes for name in names_of(size)]
     metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
     if sweep:
@@ -179,6 +182,26 @@ def measure_accuracy(request: pytest.FixtureRequest) -> Iterator[MeasureAccuracy
         with _outcomes():
             found = state.judge(size).judge(find(optimization))
         state.accuracy.append(found)
+        return found
+
+    with progress(request.config):
+        yield measure
+
+
+@pytest.fixture
+def measure_layers(request: pytest.FixtureRequest) -> Iterator[MeasureLayers]:
+    """Time every layer of one case, in turn with the same case without instruments."""
+    state = _state(request.config)
+
+    def measure(size: str, optimization: str) -> "LayerProfile":
+        from yolo_perf.analysis.layers import profile_layers
+
+        _skip_if_off(request.config)
+        with _outcomes():
+            found = profile_layers(state.bench, size, find(optimization))
+        if not found.complete:
+            raise KeyboardInterrupt  # which the profile took for its end
+        state.layers.append(found)
         return found
 
     with progress(request.config):

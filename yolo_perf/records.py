@@ -450,6 +450,27 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The verdict on one metric of one case. `ratio` is head over base, None where one side is absent."""
+
+    label: str
+    metric: Metric
+    verdict: Verdict
+    reason: str
+    ratio: float | None = None
+    nodeid: str = ""
+    renamed_from: str = ""  # the baseline's node id where it differs
+    detectable: float | None = None  # the smallest slow-down that could have been seen, as a fraction
+    basis: str = ""  # what that rests on: "1 session, default noise"
+    suspected: bool = False  # the saved baseline alone would have called it regressed
+
+    @property
+    def fails(self) -> bool:
+        """Whether this verdict alone makes the session fail."""
+        return self.verdict in ("regressed", "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One session: what was measured, on what, when, from which source. `complete` is False after Ctrl-C."""
 
@@ -467,6 +488,9 @@ class Run:
     throughput: tuple[Timed, ...] = ()
     memory: tuple[Memory, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
+    layers: tuple[LayerProfile, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()  # the verdicts against a baseline, where the session was compared
+    compared_with: str = ""  # the baseline's file, by its name alone
 
     @property
     def host_peaks(self) -> Peaks:
@@ -489,27 +513,6 @@ class Run:
 
 def _geometric_mean(one: float, other: float) -> float:
     return math.sqrt(one) * math.sqrt(other)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """The verdict on one metric of one case. `ratio` is head over base, None where one side is absent."""
-
-    label: str
-    metric: Metric
-    verdict: Verdict
-    reason: str
-    ratio: float | None = None
-    nodeid: str = ""
-    renamed_from: str = ""  # the baseline's node id where it differs
-    detectable: float | None = None  # the smallest slow-down that could have been seen, as a fraction
-    basis: str = ""  # what that rests on: "1 session, default noise"
-    suspected: bool = False  # the saved baseline alone would have called it regressed
-
-    @property
-    def fails(self) -> bool:
-        """Whether this verdict alone makes the session fail."""
-        return self.verdict in ("regressed", "missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

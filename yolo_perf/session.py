@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Accuracy,
         Commit,
         Comparison,
+        LayerProfile,
         Measurement,
         Memory,
         Peaks,
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
 ACCURACY = "measure_accuracy"
-FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory", ACCURACY)
+LAYERS = "measure_layers"
+FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory", ACCURACY, LAYERS)
 BEST = "best"
 """Among the names of optimisations: what `yolo-perf best` found."""
 LAST_RUN = "last-run.json"
@@ -62,6 +64,7 @@ class PerfSession:
         self.throughput: list[Timed] = []
         self.memory: list[Memory] = []
         self.accuracy: list[Accuracy] = []
+        self.layers: list[LayerProfile] = []
         self._judge: Judge | None = None
         self._judging = False
         self.comparisons: tuple[Comparison, ...] = ()
@@ -132,6 +135,12 @@ class PerfSession:
         from yolo_perf.backends.registry import backends
 
         return tuple(name for name in self.optimizations_of(size) if not backends()[name].batched)
+
+    def layered_of(self, size: str) -> tuple[str, ...]:
+        """The chosen optimisations whose layers can be told apart."""
+        from yolo_perf.backends.registry import backends
+
+        return tuple(name for name in self.unbatched_of(size) if backends()[name].tells_layers)
 
     @cached_property
     def thread_counts(self) -> tuple[int, ...]:
@@ -310,11 +319,15 @@ class PerfSession:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def _finish(self, session: pytest.Session) -> None:
+        from yolo_perf.verdict.baselines import BLOCK, block
+
         if not self.measurements:
             self._nothing_measured(session)
             return
         if self.baseline and self._complete:
             self._decide(session, self.baseline[0])
+            self._document[BLOCK] = block(self.run)  # what was kept before deciding, in case that was cut short
+            self._keep_last_run()
         if self.config.option.perf_save:
             self._save(session)
 
@@ -339,7 +352,7 @@ class PerfSession:
 
             columns = [column(self._beside), column(self.run)]
             reporter.write_line("\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
-        if self.throughput or self.memory or self.stages or self.accuracy:
+        if self.throughput or self.memory or self.stages or self.accuracy or self.layers:
             self._write_sweeps(reporter)
         for nodeid, reason in self._absence.items():
             if nodeid in self._collected:
@@ -348,10 +361,11 @@ class PerfSession:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
     def _write_sweeps(self, reporter: pytest.TerminalReporter) -> None:
-        """The tables of stages, accuracy, throughput and memory, one size after the other."""
+        """The tables of stages, accuracy, layers, throughput and memory, one size after the other."""
         from itertools import groupby
 
         from yolo_perf.report.accuracy import accuracy
+        from yolo_perf.report.layers import lost_time
         from yolo_perf.report.stages import stages
         from yolo_perf.report.sweeps import memory, throughput
 
@@ -360,6 +374,8 @@ class PerfSession:
             reporter.write_line("\n" + stages(tuple(runs), **style))
         if self.accuracy:
             reporter.write_line("\n" + accuracy(self.run, **style))
+        if self.layers:
+            reporter.write_line("\n" + lost_time(self.layers, **style))
         if self.throughput:
             reporter.write_line("\n" + throughput(self.throughput, **style))
         if self.memory:
@@ -370,7 +386,7 @@ class PerfSession:
     @property
     def _results(self) -> int:
         """How many results there are to keep."""
-        kinds = (self.measurements, self.stages, self.throughput, self.memory, self.accuracy)
+        kinds = (self.measurements, self.stages, self.throughput, self.memory, self.accuracy, self.layers)
         return sum(len(kind) for kind in kinds)
 
     @cached_property
@@ -407,6 +423,9 @@ class PerfSession:
             throughput=tuple(self.throughput),
             memory=tuple(self.memory),
             accuracy=tuple(self.accuracy),
+            layers=tuple(self.layers),
+            comparisons=self.comparisons,
+            compared_with=self.baseline[0].name if self.comparisons and self.baseline else "",
         )
 
     def _say(self, text: str, markup: str = "") -> None:

@@ -29,6 +29,7 @@ class Settings:
     threads: int | None = None
     throughput_sizes: tuple[str, ...] = ("n",)
     batches: tuple[int, ...] = BATCHES
+    layers_sizes: tuple[str, ...] = ("n",)
     accuracy_sizes: tuple[str, ...] = ("n",)
     accuracy_pictures: int = ACCURACY_PICTURES
     thread_counts: tuple[int, ...] = ()  # none: doubled from 1 to the usable cores
@@ -52,6 +53,7 @@ class Settings:
             "sizes": ",".join(self.sizes),
             "optimizations": ",".join(self.optimizations),
             "throughput_sizes": ",".join(self.throughput_sizes),
+            "layers_sizes": ",".join(self.layers_sizes),
             "accuracy_sizes": ",".join(self.accuracy_sizes),
             "batches": ",".join(map(str, self.batches)),
             "thread_counts": ",".join(map(str, self.thread_counts)),

@@ -29,7 +29,7 @@ def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | Non
 
     Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
     """
-    if backend.engine != "onnxruntime" and backend.module is None:
+    if not backend.tells_layers:
         raise UsageError(f"The layers of {backend.name} cannot be timed one by one.")
     peaks = bench.peaks
     case = bench.case(size, backend, batch=batch)

@@ -81,6 +81,11 @@ class Backend:
     extra: str = ""  # the extra of this package that brings them, where they are no dependency
     isa: frozenset[str] = frozenset()  # any of these vector extensions, where it needs one
 
+    @property
+    def tells_layers(self) -> bool:
+        """Whether its layers can be timed one by one."""
+        return self.engine == "onnxruntime" or self.module is not None
+
     def check_available(self) -> None:
         """Raise BackendUnavailable, with what would bring it, where an instruction set or a module is missing."""
         if self.isa:

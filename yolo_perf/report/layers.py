@@ -76,6 +76,25 @@ def _sum(profile: LayerProfile) -> str:
     )
 
 
+def lost_time(profiles: Sequence[LayerProfile], *, width: int = 80, color: bool = False) -> str:
+    """The layer of each case that loses the most time against its own roof."""
+    table = columns("layers of", ("ms/image", "lost ms", "lost %"), "most of it in", "bound")
+    for profile in profiles:
+        case, peaks = profile.case, profile.peaks
+        lost = {layer.name: lost_seconds(layer, case, peaks) for layer in profile.leaves}
+        worst = max(profile.leaves, key=lambda layer: lost[layer.name])
+        total = sum(max(0.0, seconds) for seconds in lost.values())
+        table.add_row(
+            case.label,
+            units.milliseconds(profile.layers_s),
+            units.milliseconds(total),
+            units.percent(total / profile.layers_s),
+            f"{worst.name} ({units.milliseconds(lost[worst.name])} ms)",
+            bound(worst.work, peaks, roof_dtype(worst, case)),
+        )
+    return render(table, width=width, color=color)
+
+
 def _extremes(profile: LayerProfile) -> list[str]:
     """The leaves of highest and lowest utilisation: achieved FLOP/s over the peak."""
     peaks = profile.peaks.flops_per_s
