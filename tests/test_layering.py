@@ -16,7 +16,7 @@ WINGS = (  # from the ground up
     ("analysis",),
     ("verdict",),
     ("report",),
-    ("options", "progress"),
+    ("options", "progress", "summary"),
     ("session",),
     ("cli", "plugin"),
 )

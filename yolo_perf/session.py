@@ -304,7 +304,19 @@ class PerfSession:
             self._keep_last_run()
         if self._active:
             self._finish(session)
+            self._summarise()
         return (yield)
+
+    def _summarise(self) -> None:
+        """The verdict and the table on the job's page, where this is a job of GitHub Actions."""
+        from yolo_perf.summary import append_summary, wanted
+
+        if not (wanted() and self.measurements):
+            return
+        from yolo_perf.report.markdown import markdown
+        from yolo_perf.verdict.story import tell
+
+        append_summary(markdown(tell([(Path(LAST_RUN), self.run)])))
 
     def _measure_peaks_again(self, session: pytest.Session) -> None:
         """What the machine can do now: a host that became slower meanwhile is not the code's fault."""

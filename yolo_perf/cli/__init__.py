@@ -21,6 +21,7 @@ from yolo_perf.cli import (
     pictures,
     profile,
     prove_gate,
+    report,
     stages,
 )
 from yolo_perf.cli.output import INTERRUPTED_EXIT
@@ -53,6 +54,7 @@ COMMANDS = (
     calibrate.calibrate,
     prove_gate.prove_gate,
     baseline.baseline,
+    report.report,
     pictures.detect,
 )
 for command in COMMANDS:

@@ -37,23 +37,23 @@ class Output:
         if self.path is None:
             click.echo(text)
             return
-        try:
-            _write(self.path, text + "\n")
-        except OSError as error:
-            raise YoloPerfError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+        write_text(self.path, text + "\n")
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what is no file of its own (/dev/stdout) directly."""
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is no file of its own (/dev/stdout) directly.
+
+    Raises YoloPerfError where it cannot be written.
+    """
     target = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.tmp")
     try:
         target.write_text(text, encoding="utf-8", errors="backslashreplace")
         if target != path:
             target.replace(path)
-    except OSError:
+    except OSError as error:
         if target != path:
             target.unlink(missing_ok=True)
-        raise
+        raise YoloPerfError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:

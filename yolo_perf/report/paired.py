@@ -12,10 +12,9 @@ from yolo_perf.records import HostUse, Interval
 from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
 from yolo_perf.verdict.result import Result
+from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, PAIRS_SCHEMA
 from yolo_perf.verdict.sides import Side
 from yolo_perf.verdict.stats import hodges_lehmann
-
-SCHEMA = 1
 
 
 def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
@@ -40,8 +39,8 @@ def document(result: Result) -> dict[str, Any]:
     """All of it in SI units, the raw rounds of every pair included. What has no bound is null."""
     outcome = result.outcome
     return {
-        "yolo_perf_ab": {
-            "schema": SCHEMA,
+        PAIRS_BLOCK: {
+            "schema": PAIRS_SCHEMA,
             "base": _plain_side(result.sides[0]),
             "head": _plain_side(result.sides[1]),
             "libraries": list(result.survey.libraries),

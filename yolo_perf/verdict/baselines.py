@@ -21,7 +21,7 @@ import msgspec
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import SCHEMA, Machine, Measurement, Reference, Run
+from yolo_perf.records import SCHEMA, LayerProfile, Machine, Measurement, Reference, Run
 
 BLOCK = "yolo_perf"
 REFERENCES = "reference"
@@ -75,7 +75,7 @@ def read_run(path: Path) -> Run:
 
 def read_saved(path: Path) -> Run | Reference:
     """The run or the reference that a file holds. Raises BaselineError as `read_run` does."""
-    return _parsed(path, _content(path))
+    return parsed(path, content_of(path))
 
 
 def require_baseline(path: Path, run: Run) -> None:
@@ -181,8 +181,8 @@ def promote(path: Path, folder: Path, *, shrink: bool = False) -> Path:
     Raises BaselineError for what is no baseline or is one already, and for a run that has fewer cases than the
     newest one, unless it may `shrink`.
     """
-    content = _content(path)  # once: what is checked is what is copied
-    run = _as_run(path, _parsed(path, content))
+    content = content_of(path)  # once: what is checked is what is copied
+    run = _as_run(path, parsed(path, content))
     require_baseline(path, run)
     target = folder / slug(run.machine)
     twin = next((kept for kept, other in _shelf(target.name, _paths(target)).runs if other == run), None)
@@ -238,7 +238,8 @@ def write_document(document: Mapping[str, Any], path: Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """A saved file's bytes. Raises BaselineError where it cannot be read or is too large."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
@@ -247,7 +248,7 @@ def _content(path: Path) -> bytes:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def _parsed(path: Path, content: bytes) -> Run | Reference:
+def parsed(path: Path, content: bytes) -> Run | Reference:
     """The record in a file's content; BaselineError names the path that it came from."""
     try:
         heads = msgspec.json.decode(content, type=_Head)
@@ -281,8 +282,25 @@ def _flaw(run: Run) -> str:
         return f"no peak of {', '.join(sorted(unknown))}"
     if min(*run.peaks.flops_per_s.values(), run.peaks.bytes_per_s) < 1:
         return "a roof below one a second"
+    for profile in run.layers:
+        if flaw := _layer_flaw(profile):
+            return f"{flaw} in the layers of {profile.case.label}"
+    if any(times.total_s <= 0 for each in run.stages for times in each.times):
+        return "stages that take no time"
     idle = [m.case.label for m in run.measurements if not (m.work.flops and m.work.compulsory_bytes)]
     return f"no work in {', '.join(idle)}" if idle else ""
+
+
+def _layer_flaw(profile: LayerProfile) -> str:
+    """What no timed layers have; "" where there is nothing."""
+    rates = profile.peaks.flops_per_s
+    if {"fp32", profile.case.dtype, *(layer.dtype for layer in profile.layers)} - set(rates):
+        return "a number format without a peak"
+    if min(*rates.values(), profile.peaks.bytes_per_s) < 1:
+        return "a roof below one a second"
+    if profile.layers_s <= 0 or any((layer.seconds or 0) < 0 for layer in profile.layers):
+        return "no time"
+    return "no bytes" if any(not layer.work.compulsory_bytes for layer in profile.layers) else ""
 
 
 def _as_run(path: Path, saved: Run | Reference) -> Run:

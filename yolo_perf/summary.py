@@ -1,0 +1,26 @@
+"""The job's summary of GitHub Actions: Markdown that a step appends to a file, which the job's page shows."""
+
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def wanted() -> bool:
+    """Whether this process runs in a step that has a summary."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def append_summary(text: str) -> None:
+    """Append to the step's summary, where there is one. A summary that cannot be written fails nothing."""
+    if not wanted():
+        return
+    name = os.environ[VARIABLE]
+    try:
+        with Path(name).open("a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+    except OSError as error:
+        log.warning("Cannot write the step's summary to %s: %s.", name, error.strerror or error)
