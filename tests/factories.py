@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from yolo_perf.analysis.bench import Bench
@@ -11,17 +12,26 @@ from yolo_perf.records import (
     Case,
     Commit,
     HostUse,
+    Interval,
+    Layer,
+    LayerProfile,
     Machine,
     Measurement,
+    Memory,
     Pair,
     Parity,
     Peaks,
     Run,
     SideRounds,
+    StageRun,
+    StageTimes,
+    Timed,
     Turn,
     Weights,
     Work,
 )
+from yolo_perf.verdict.gate import Decision
+from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSetup, SavedSide
 
 NODEID = "benchmarks/test_inference.py::test_inference[{}]"
 
@@ -149,3 +159,116 @@ def unchecked(bench: Bench, backend: Backend, case: Case) -> tuple[Any, Parity]:
     backend.check_available()
     agreed = Parity(sqnr_db=200.0, box_agreement=1.0, images=1)
     return backend.prepare(bench.subject(case.size), case), agreed
+
+
+def layer_profile(backend: str = "eager", **changes: Any) -> LayerProfile:
+    """Two timed layers: a convolution near the compute roof, and a sum that memory bounds."""
+    whole = measurement(backend=backend)
+    leaves = (
+        Layer(
+            name="model.0.conv",
+            kind="convolution",
+            leaf=True,
+            work=Work(macs=10**9, other_flops=0, weight_bytes=10**5, activation_bytes=10**7),
+            seconds=0.020,
+            flop_share=0.9,
+        ),
+        Layer(
+            name="model.2.(own)",
+            kind="add",
+            leaf=True,
+            work=Work(macs=0, other_flops=10**6, weight_bytes=0, activation_bytes=10**7),
+            seconds=0.004,
+            flop_share=0.1,
+        ),
+    )
+    values: dict[str, Any] = {
+        "case": whole.case,
+        "weights": whole.weights,
+        "peaks": peaks(),
+        "picture": "one.jpg",
+        "layers": leaves,
+        "between_s": 0.001,
+        "latency_s": 0.025,
+        "node_cost_s": 0.0,
+        "rounds": 10,
+        "planned_rounds": 10,
+    }
+    return LayerProfile(**{**values, **changes})
+
+
+def full_run(**changes: Any) -> Run:
+    """A run with figures of every kind."""
+    cases = [("eager", 0.04, 1), ("batched", 0.12, 4), ("onnx", 0.02, 1)]
+    measured = [
+        measurement((s, 1.1 * s, 1.2 * s), size=size, backend=backend, batch=batch)
+        for size in ("n", "s")
+        for backend, s, batch in cases
+    ]
+    stages = StageTimes(load_s=0.003, preprocess_s=0.001, inference_s=0.035, postprocess_s=0.001)
+    first = measured[0]
+    return run(
+        *measured,
+        **{
+            "accuracy": (accuracy("eager"), accuracy("onnx", map50_95=0.36, box_agreement=0.9)),
+            "stages": (
+                StageRun(
+                    case=first.case,
+                    weights=first.weights,
+                    data="coco128",
+                    pictures=2,
+                    cold=False,
+                    times=(stages,) * 2,
+                    planned=2,
+                ),
+            ),
+            "layers": (layer_profile("eager"), layer_profile("onnx")),
+            "throughput": tuple(
+                Timed(
+                    case=replace(first.case, batch=batch, threads=threads), round_seconds=(0.04 * batch / threads,)
+                )
+                for batch in (1, 2)
+                for threads in (1, 2)
+            ),
+            "memory": (
+                Memory(
+                    case=first.case,
+                    base_bytes=2**28,
+                    loaded_bytes=2**24,
+                    peak_bytes=2**26,
+                    weight_bytes=7_469_620,
+                    activation_bytes=2**24,
+                ),
+            ),
+            **changes,
+        },
+    )
+
+
+def saved_pairs(*decisions: Decision, **changes: Any) -> SavedPairs:
+    """A paired comparison as it is read from its file."""
+    values: dict[str, Any] = {
+        "schema": 1,
+        "base": SavedSide(name="ref:main", commit="a" * 40),
+        "head": SavedSide(name="path:."),
+        "setup": SavedSetup(image_size=640, threads=2, batches={"n-batched": 4}),
+        "decisions": decisions,
+        "libraries": ({"torch": "2.12.0"}, {"torch": "2.13.0"}),
+        "complete": True,
+        "seconds": 300.0,
+    }
+    return SavedPairs(**{**values, **changes})
+
+
+def decision(label: str = "n-eager", verdict: str = "unchanged", **changes: Any) -> Decision:
+    values: dict[str, Any] = {
+        "label": label,
+        "verdict": verdict,
+        "reason": "surely within 3 %",
+        "ratio": Interval(point=1.0, low=0.99, high=1.01, confidence=0.95),
+        "base_s": 0.04,
+        "head_s": 0.04,
+        "detectable": 0.02,
+        "pairs": 6,
+    }
+    return Decision(**{**values, **changes})

@@ -21,7 +21,11 @@ from yolo_perf.verdict.story import Story, headline
 def page(story: Story, library: str, *, title: str = "yolo-perf report") -> str:
     """The whole page. `library` is the text of Plotly's JavaScript."""
     environment = Environment(
-        loader=PackageLoader("yolo_perf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("yolo_perf.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_text,
     )
     run = story.subject
     drawn = charts(story)
@@ -39,6 +43,11 @@ def page(story: Story, library: str, *, title: str = "yolo-perf report") -> str:
         rounds=_script(_rounds(run) if run is not None else []),
         library=Markup(library),  # noqa: S704 - Plotly's own file, not a user's
     )
+
+
+def _text(value: object) -> object:
+    """What an expression of the template gives, without control characters."""
+    return tables.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _script(data: object) -> Markup:

@@ -1,0 +1,132 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.factories import accuracy, full_run, layer_profile, machine, measurement, run
+from tests.verdict.test_story import REFERENCE, days, on
+from yolo_perf.report.charts import charts, still
+from yolo_perf.report.charts.beside import history
+from yolo_perf.report.charts.figure import Chart, color, symbol
+from yolo_perf.report.charts.reasons import accuracy as accuracy_chart
+from yolo_perf.report.charts.reasons import layers
+from yolo_perf.report.charts.speed import latency, roofline, throughput
+from yolo_perf.verdict.baselines import read_saved
+from yolo_perf.verdict.story import tell
+
+HOSTILE = "</script><script>alert(1)</script><b>x</b>\x1b[31m"
+
+
+def trace(chart: Chart | None, name: str) -> dict[str, Any]:
+    assert chart is not None
+    (found,) = [each for each in chart.figure["data"] if each["name"] == name]
+    return dict(found)
+
+
+def every_chart() -> tuple[Chart, ...]:
+    other = replace(full_run(), machine=machine(model=17), created="2025-01-01T00:00:00+00:00")
+    return charts(tell(days(other, read_saved(REFERENCE), on(1), full_run(created="2026-02-01T00:00:00+00:00"))))
+
+
+def test_every_kind_of_figure_has_its_chart() -> None:
+    assert [chart.name for chart in every_chart()] == [
+        "roofline", "latency", "accuracy", "stages", "layers", "throughput", "rounds", "history", "machines",
+    ]  # fmt: skip
+    assert all(chart.summary and chart.title for chart in every_chart())
+
+
+@pytest.mark.parametrize("chart", every_chart(), ids=lambda chart: chart.name)
+def test_plotly_takes_each_figure_as_it_is(chart: Chart) -> None:
+    plotly = pytest.importorskip("plotly.graph_objects", reason="pip install 'yolo-perf[report]'")
+    for each in (chart, *still(chart)):
+        plotly.Figure(each.figure)
+
+
+def test_a_run_without_figures_has_no_charts() -> None:
+    assert charts(tell(days(run()))) == ()
+    assert charts(tell([])) == ()
+
+
+def test_the_roofline_by_hand() -> None:
+    chart = roofline(run(measurement((0.04,)), layers=(layer_profile(),)))
+    roof = trace(chart, "fp32 roof")
+    assert roof["x"][1] == 5  # 200 GFLOP/s over 40 GB/s
+    assert roof["y"][1:] == [200, 200]
+    assert roof["y"][0] == pytest.approx(roof["x"][0] * 40)
+    point = trace(chart, "eager")
+    assert point["x"] == [pytest.approx(4e9 / 207_469_620)]
+    assert point["y"] == [pytest.approx(100)]
+    assert point["customdata"] == [["n-eager", "40.00", "50.0", "compute"]]
+    leaves = trace(chart, "layers of n-eager")
+    assert (leaves["visible"], leaves["meta"]) == ("legendonly", "layers:n-eager")
+    assert leaves["text"] == ["model.0.conv", "model.2.(own)"]
+    assert leaves["y"] == [pytest.approx(100), pytest.approx(0.25)]
+    assert "n-eager comes nearest to its roof, at 50.0 %" in chart.summary
+
+
+def test_whiskers_reach_from_the_low_quantile_to_the_90th_percentile() -> None:
+    rounds = tuple(0.01 * number for number in range(1, 12))
+    bars = trace(latency(run(measurement(rounds, batch=2))), "eager")
+    assert bars["y"] == [pytest.approx(30)]  # median 60 ms of two pictures
+    assert bars["error_y"]["arrayminus"] == [pytest.approx(30 - 10)]
+    assert bars["error_y"]["array"] == [pytest.approx(50 - 30)]
+
+
+def test_layers_are_in_the_order_of_what_they_lose() -> None:
+    chart = layers(run(layers=(layer_profile(),)))
+    bars = trace(chart, "n-eager")
+    # 2 GFLOP at 200 GFLOP/s take 10 of 20 ms; 10 MB at 40 GB/s 0.25 of 4 ms.
+    assert bars["y"] == ["model.0.conv", "model.2.(own)"]
+    assert bars["x"] == [pytest.approx(10), pytest.approx(3.75)]
+    assert chart is not None
+    assert "model.0.conv loses the most" in chart.summary
+
+
+def test_accuracy_falls_back_on_agreement_where_nothing_has_labels() -> None:
+    both = (measurement((0.04,)), measurement((0.02,), backend="onnx"))
+    found = accuracy_chart(run(*both, accuracy=(accuracy("eager"), accuracy("onnx", map50_95=0.36))))
+    assert trace(found, "onnx")["y"] == [0.36]
+    assert trace(found, "onnx")["customdata"][0][0] == "0.007"
+    unlabelled = (accuracy("eager", map50_95=None), accuracy("onnx", map50_95=None, box_agreement=0.9))
+    assert trace(accuracy_chart(run(*both, accuracy=unlabelled)), "onnx")["y"] == [0.9]
+    assert accuracy_chart(run(*both)) is None
+
+
+def test_a_line_for_each_number_of_threads() -> None:
+    chart = throughput(full_run())
+    assert trace(chart, "n-eager, 1 thread")["y"] == [pytest.approx(25), pytest.approx(25)]
+    assert trace(chart, "n-eager, 2 threads")["y"] == [pytest.approx(50), pytest.approx(50)]
+
+
+def test_history_needs_two_sessions() -> None:
+    assert history([full_run()]) is None
+    chart = history([on(1), on(2, 0.05)])  # type: ignore[list-item]
+    assert trace(chart, "n-eager")["y"] == [pytest.approx(40), pytest.approx(50)]
+    assert chart is not None
+    assert "n-eager +25.0 %" in chart.summary
+
+
+def test_an_optimisation_looks_the_same_everywhere() -> None:
+    drawn = {chart.name: chart for chart in every_chart()}
+    assert trace(drawn["roofline"], "onnx")["marker"]["color"] == color("onnx")
+    assert trace(drawn["accuracy"], "onnx")["marker"]["symbol"] == symbol("onnx")
+    assert trace(drawn["latency"], "onnx")["marker"]["color"] == color("onnx")
+    assert color("gone long ago") == color("gone long ago")
+
+
+def test_a_menu_becomes_a_still_for_each_case() -> None:
+    drawn = {chart.name: still(chart) for chart in every_chart()}
+    assert [each.name for each in drawn["layers"]] == ["layers-n-eager", "layers-n-onnx"]
+    assert all(len(each.figure["data"]) == 1 for each in drawn["layers"])
+    assert [each.name for each in drawn["latency"]] == ["latency"]
+    assert not any(each.figure["layout"]["updatemenus"] for stills in drawn.values() for each in stills)
+
+
+def test_names_are_text() -> None:
+    measured = measurement((0.04, 0.05), backend=HOSTILE, size=HOSTILE)
+    drawn = charts(tell(days(run(measured, layers=(layer_profile(HOSTILE),)))))
+    assert len(drawn) == 4
+    for chart in drawn:
+        assert "<script" not in str(chart.figure)
+        assert "\x1b" not in str(chart.figure) + chart.summary
+    assert all("/" not in each.name for chart in drawn for each in still(chart))
