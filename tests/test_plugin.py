@@ -17,6 +17,7 @@ from rich import console  # noqa: F401
 # Sessions in this process forget what they imported, which extension modules do not survive: import it first.
 import yolo_perf.analysis.bench
 import yolo_perf.analysis.work
+import yolo_perf.report.markdown
 import yolo_perf.report.tables
 import yolo_perf.verdict.confirm
 import yolo_perf.verdict.sessions
@@ -121,7 +122,13 @@ def test_compare_finds_what_was_saved_and_nothing_changed(project: Project) -> N
 
 def test_a_regression_fails_by_name_without_a_traceback(project: Project) -> None:
     project.run("--perf-save")
+    summary = project.pytester.path / "summary.md"
+    project.monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    summary = project.pytester.path / "summary.md"
+    project.monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     result = project.run("--benchmark-compare", "--junitxml=junit.xml", "--perf-save", step=3.0)
+    assert summary.read_text().startswith("## 🔴 Regressed: n-eager, n-batched.")
+    assert summary.read_text().startswith("## 🔴 Regressed: n-eager, n-batched.")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     (kept,) = project.pytester.path.glob(".pytest_cache/**/last-run.json")
     told = read_run(kept)

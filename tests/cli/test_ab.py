@@ -331,3 +331,14 @@ def test_a_slow_down_of_all_calls_is_told_in_per_cent(call: Call, played: type[P
     _, out, err = call(*PLAIN)
     assert "screen 6/6: n-onnx +50.0 %" in err
     assert "+50.0..+50.0" in out
+
+
+def test_the_verdict_is_on_the_page_of_a_job(
+    call: Call, played: type[PlayedArena], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    played.difference = staticmethod(slow)
+    assert call(*PLAIN)[0] == 1
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("## 🔴 Regressed: n-onnx.")
+    assert "| n-onnx |" in text

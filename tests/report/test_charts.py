@@ -100,7 +100,7 @@ def test_a_line_for_each_number_of_threads() -> None:
 
 def test_history_needs_two_sessions() -> None:
     assert history([full_run()]) is None
-    chart = history([on(1), on(2, 0.05)])  # type: ignore[list-item]
+    chart = history([on(1), on(2, 0.05)])
     assert trace(chart, "n-eager")["y"] == [pytest.approx(40), pytest.approx(50)]
     assert chart is not None
     assert "n-eager +25.0 %" in chart.summary

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import decision, full_run, machine, measurement, run, saved_pairs
-from yolo_perf.records import Comparison
+from yolo_perf.records import Comparison, Run
 from yolo_perf.verdict.baselines import read_saved
 from yolo_perf.verdict.story import Story, Told, headline, tell
 
@@ -15,7 +15,7 @@ def days(*told: Told) -> list[tuple[Path, Told]]:
     return [(Path(f"{number}.json"), each) for number, each in enumerate(told)]
 
 
-def on(day: int, seconds: float = 0.04, **changes: object) -> Told:
+def on(day: int, seconds: float = 0.04, **changes: object) -> Run:
     return run(measurement((seconds,) * 3), created=f"2026-01-{day:02}T00:00:00+00:00", **changes)
 
 
