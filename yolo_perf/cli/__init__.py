@@ -30,7 +30,7 @@ from yolo_perf.errors import UsageError, YoloPerfError
 USAGE_EXIT, FAILURE_EXIT = 2, 1
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "YOLO_PERF"})
 @click.version_option(__version__, prog_name="yolo-perf")
 def cli() -> None:
     """Measure YOLOv5 inference on CPUs, and see what it could reach.
