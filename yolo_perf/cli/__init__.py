@@ -14,6 +14,7 @@ from yolo_perf.cli import (
     best,
     calibrate,
     compare,
+    fetch,
     layers,
     machine,
     memory,
@@ -53,6 +54,7 @@ COMMANDS = (
     calibrate.calibrate,
     prove_gate.prove_gate,
     baseline.baseline,
+    fetch.fetch,
     pictures.detect,
 )
 for command in COMMANDS:
