@@ -185,12 +185,12 @@ class _Transfer:
             raise DownloadError(f"Cannot fetch {self.url}: {what}.") from error
         except urllib.error.URLError as error:  # before anything was sent
             raise _UnreachableError(_reason(error.reason, self.timeout_s)) from error
+        except (ValueError, http.client.InvalidURL) as error:  # a port, brackets, a host name that can be none
+            raise DownloadError(
+                f"Cannot fetch {self.url}: that, or what it is redirected to, is no address."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise _PassingError(_reason(error, self.timeout_s)) from error
-        except ValueError as error:  # a redirection to a port, brackets or a host name that can be none
-            raise DownloadError(
-                f"Cannot fetch {self.url}: it is redirected to an address that is none."
-            ) from error
         if response.status not in (200, 206, 416):
             response.close()
             raise DownloadError(f"Cannot fetch {self.url}: the server answered {_status(response.status)}.")
@@ -220,6 +220,18 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
         if scheme == "https" or scheme == req.type == "http":
             return super().redirect_request(req, fp, code, msg, headers, newurl)
         raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> object:
+        """The answer of the new address; the connection to the old one does not stay open where that is none."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class _Errors(urllib.request.HTTPErrorProcessor):

@@ -90,8 +90,8 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: str) -> byt
     """The bytes of a member, as many as it declares and of the checksum that it declares."""
     try:
         with archive.open(member) as stream:
-            # Never more than was checked is asked for: `read()` would unpack all that the data expands to.
-            data = stream.read(member.file_size)
+            # `read()` would unpack all that the data expands to. The one byte more brings the checksum's test.
+            data = stream.read(member.file_size + 1)
     except _DAMAGE as error:
         raise DataError(f"{source}: its member {member.filename[:80]!r} is damaged.") from error
     if len(data) != member.file_size:
