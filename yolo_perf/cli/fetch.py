@@ -57,7 +57,7 @@ def weights(
 ) -> None:
     """Fetch YOLOv5 v7.0's weights of each SIZE [all: about 310 MiB]."""
     chosen = tuple(dict.fromkeys(map(check_size, sizes or SIZES)))
-    if sha256 and len(chosen) > 1:
+    if sha256 is not None and len(chosen) > 1:
         raise UsageError("--sha256 is the digest of one file: name one SIZE.")
 
     from yolo_perf.pipeline.official import fetch_weights
@@ -87,7 +87,8 @@ def _fetch(
     from yolo_perf.report.fetched import fetched, fetched_rows
 
     place = (folder or user_data_path("yolo-perf")).absolute()
-    source, sha256 = source and parse_source(source), sha256 and parse_sha256(sha256)
+    source = None if source is None else parse_source(source)
+    sha256 = None if sha256 is None else parse_sha256(sha256)
     try:
         with _watcher() as watcher:
             items = run(Order(folder=place, source=source, sha256=sha256, watcher=watcher))
