@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def fetch() -> None:
-    """Fetch official weights and pictures, for a folder that YOLO_PERF_DATA or --data can name."""
+    """Fetch official weights and pictures.
+
+    They come into a folder that YOLO_PERF_DATA or --data can name.
+    """
 
 
 def fetch_options(command: Command) -> Command:
@@ -110,7 +113,7 @@ def _watcher() -> "Iterator[Watcher]":
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as Rate
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), DownloadColumn(binary_units=True))
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), DownloadColumn())
     with Progress(*columns, Rate(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         yield _Bars(progress)
 
