@@ -138,8 +138,7 @@ class _Transfer:
                 self.part.write_bytes(b"")
                 _note_path(self.part).write_bytes(msgspec.json.encode(note))
             elif note is None or not _goes_on(response, note, have):
-                discard(self.part)
-                raise _PassingError("the file has changed on the server since it was begun")
+                raise self._changed()
             if max(have, note.total or 0) > self.at_most:
                 raise self._too_large(self.at_most)
             have = self._receive(response, have, note.total)
@@ -159,6 +158,10 @@ class _Transfer:
                 self.watcher.at(have, total)
         return have
 
+    def _changed(self) -> _PassingError:
+        discard(self.part)
+        return _PassingError("the file has changed on the server since it was begun")
+
     def _too_large(self, limit: int) -> DownloadError:
         discard(self.part)
         return DownloadError(
@@ -173,12 +176,14 @@ class _Transfer:
             raise _PassingError(_reason(error, self.timeout_s)) from error
 
     def _ask(self, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """The answer, its body unread: the whole file, a part, or 416 (no such part)."""
+        """The answer, its body unread: the whole file or a part."""
         request = urllib.request.Request(self.url, headers=headers)  # noqa: S310 - the opener knows HTTP(S) only
         try:
             response: http.client.HTTPResponse = self.opener.open(request, timeout=self.timeout_s)
         except urllib.error.HTTPError as error:
             error.close()
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise self._changed() from error
             if error.code in PASSING:
                 raise _PassingError(f"the server answered {_status(error.code)}") from error
             what = f"it {_NO_HTTP}" if 300 <= error.code < 400 else f"the server answered {_status(error.code)}"
@@ -191,7 +196,7 @@ class _Transfer:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             raise _PassingError(_reason(error, self.timeout_s)) from error
-        if response.status not in (200, 206, 416):
+        if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             response.close()
             raise DownloadError(f"Cannot fetch {self.url}: the server answered {_status(response.status)}.")
         return response
@@ -234,21 +239,6 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
-class _Errors(urllib.request.HTTPErrorProcessor):
-    """Answers that are none of 2xx raise, but for 416: it says something of the part, not of the file."""
-
-    def http_response(
-        self, request: urllib.request.Request, response: http.client.HTTPResponse
-    ) -> http.client.HTTPResponse:
-        """The answer itself where it is of use."""
-        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return response
-        found: http.client.HTTPResponse = super().http_response(request, response)
-        return found
-
-    https_response = http_response
-
-
 def _opener() -> urllib.request.OpenerDirector:
     """HTTP(S) and the environment's proxies, and none of the files, FTP and data that urllib opens by default."""
     opener = urllib.request.OpenerDirector()
@@ -259,7 +249,7 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.UnknownHandler(),
         _Redirections(),
-        _Errors(),
+        urllib.request.HTTPErrorProcessor(),
     ):
         opener.add_handler(handler)
     return opener
