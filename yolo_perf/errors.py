@@ -17,6 +17,10 @@ class DataError(YoloPerfError):
     """An image, a label or a data folder cannot be used. Names the path."""
 
 
+class DownloadError(YoloPerfError):
+    """A file cannot be fetched, or is not the one expected. Names its address."""
+
+
 class BackendUnavailable(YoloPerfError):  # noqa: N818 - a state of this machine, not a mistake
     """This machine or environment lacks what a backend needs. Says what would bring it."""
 

@@ -14,6 +14,7 @@ from yolo_perf.cli import (
     best,
     calibrate,
     compare,
+    fetch,
     layers,
     machine,
     memory,
@@ -55,6 +56,7 @@ COMMANDS = (
     prove_gate.prove_gate,
     baseline.baseline,
     report.report,
+    fetch.fetch,
     pictures.detect,
 )
 for command in COMMANDS:
