@@ -75,7 +75,7 @@ def read_run(path: Path) -> Run:
 
 def read_saved(path: Path) -> Run | Reference:
     """The run or the reference that a file holds. Raises BaselineError as `read_run` does."""
-    return _parsed(path, _content(path))
+    return parsed(path, content_of(path))
 
 
 def require_baseline(path: Path, run: Run) -> None:
@@ -181,8 +181,8 @@ def promote(path: Path, folder: Path, *, shrink: bool = False) -> Path:
     Raises BaselineError for what is no baseline or is one already, and for a run that has fewer cases than the
     newest one, unless it may `shrink`.
     """
-    content = _content(path)  # once: what is checked is what is copied
-    run = _as_run(path, _parsed(path, content))
+    content = content_of(path)  # once: what is checked is what is copied
+    run = _as_run(path, parsed(path, content))
     require_baseline(path, run)
     target = folder / slug(run.machine)
     twin = next((kept for kept, other in _shelf(target.name, _paths(target)).runs if other == run), None)
@@ -238,7 +238,8 @@ def write_document(document: Mapping[str, Any], path: Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """A saved file's bytes. Raises BaselineError where it cannot be read or is too large."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
@@ -247,7 +248,7 @@ def _content(path: Path) -> bytes:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def _parsed(path: Path, content: bytes) -> Run | Reference:
+def parsed(path: Path, content: bytes) -> Run | Reference:
     """The record in a file's content; BaselineError names the path that it came from."""
     try:
         heads = msgspec.json.decode(content, type=_Head)
