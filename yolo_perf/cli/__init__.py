@@ -14,6 +14,7 @@ from yolo_perf.cli import (
     best,
     calibrate,
     compare,
+    export,
     layers,
     machine,
     memory,
@@ -21,6 +22,7 @@ from yolo_perf.cli import (
     pictures,
     profile,
     prove_gate,
+    schema,
     stages,
 )
 from yolo_perf.cli.output import INTERRUPTED_EXIT
@@ -53,6 +55,8 @@ COMMANDS = (
     calibrate.calibrate,
     prove_gate.prove_gate,
     baseline.baseline,
+    export.export,
+    schema.schema,
     pictures.detect,
 )
 for command in COMMANDS:

@@ -21,6 +21,7 @@ from yolo_perf.machine.identity import plain_model, slug
 from yolo_perf.records import Commit, Measurement, Positive, Reference, Run, Seconds
 from yolo_perf.verdict.baselines import BLOCK, content_of, parsed
 
+REFERENCE_BLOCK = f"{BLOCK}_reference"
 _NO_COMMIT = ("unversioned", "unknown")  # what pytest-benchmark writes outside of a repository
 _NO_BRANCH = ("(unknown)", "(detached head)")
 
@@ -66,16 +67,10 @@ class Benchmarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Blocks:
-    yolo_perf: msgspec.Raw | None = None
-    yolo_perf_reference: msgspec.Raw | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Cpu:
     brand_raw: str = ""
     brand: str = ""  # its name in older files
-    count: int | None = None
+    count: Positive | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +130,10 @@ def printable(text: str) -> str:
 
 def _has_block(path: Path, content: bytes) -> bool:
     try:
-        blocks = msgspec.json.decode(content, type=_Blocks)
+        found = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path} is damaged or not a file of benchmarks: {error}.") from error
-    return blocks.yolo_perf is not None or blocks.yolo_perf_reference is not None
+    return any(bytes(found.get(name, b"null")) != b"null" for name in (BLOCK, REFERENCE_BLOCK))
 
 
 def _of_run(path: Path, content: bytes) -> Benchmarks:
