@@ -1,6 +1,5 @@
 """`yolo-perf schema`."""
 
-import json
 from pathlib import Path
 
 import click
@@ -17,4 +16,4 @@ def schema(output_path: Path | None) -> None:
     """
     from yolo_perf.report.schema import run_schema
 
-    emit((json.dumps(run_schema(), indent=2) + "\n").encode(), output_path)
+    emit(run_schema().encode(), output_path)

@@ -107,7 +107,7 @@ class _Entry:
 class _File:
     benchmarks: tuple[_Entry, ...]
     datetime: datetime
-    machine_info: _MachineInfo = _MachineInfo()
+    machine_info: _MachineInfo | None = None
     commit_info: _CommitInfo | None = None
 
 
@@ -117,7 +117,7 @@ def read_benchmarks(path: Path) -> Benchmarks:
     Raises BaselineError naming the file, and what is wrong with it.
     """
     content = content_of(path)
-    found = _of_run(path, content) if _has_block(path, content) else _of_plain(path, content)
+    found = _of_saved(path, parsed(path, content)) if _has_block(path, content) else _of_plain(path, content)
     if not found.benchmarks:
         raise BaselineError(f"{path} holds no timed benchmark. Give a file of a session that timed something.")
     return found
@@ -136,13 +136,17 @@ def _has_block(path: Path, content: bytes) -> bool:
     return any(bytes(found.get(name, b"null")) != b"null" for name in (BLOCK, REFERENCE_BLOCK))
 
 
-def _of_run(path: Path, content: bytes) -> Benchmarks:
-    run = parsed(path, content)
-    if isinstance(run, Reference):
+def _of_saved(path: Path, saved: Run | Reference) -> Benchmarks:
+    if isinstance(saved, Reference):
         raise BaselineError(
             f"{path} holds published figures of another machine: no benchmark was timed there. "
             f"To see them beside this machine: yolo-perf compare {path}"
         )
+    return of_run(path, saved)
+
+
+def of_run(path: Path, run: Run) -> Benchmarks:
+    """A run's measurements in the light form. Raises BaselineError naming the path where it has no date."""
     try:
         created = datetime.fromisoformat(run.created)
     except ValueError as error:
@@ -192,11 +196,12 @@ def _of_plain(path: Path, content: bytes) -> Benchmarks:
         raise BaselineError(
             f"{path} has no `{BLOCK}` block, and is no sound file of pytest-benchmark's: {error}."
         ) from error
-    cpu = file.machine_info.cpu or _Cpu()
+    info = file.machine_info or _MachineInfo()
+    cpu = info.cpu or _Cpu()
     commit = file.commit_info or _CommitInfo()
     return Benchmarks(
         created=_utc(path, file.datetime),
-        machine=_machine_name(file.machine_info),
+        machine=_machine_name(info),
         cpu_model=printable(cpu.brand_raw or cpu.brand),
         commit=_commit(commit.id, commit.branch, dirty=commit.dirty),
         benchmarks=tuple(_plain(path, entry) for entry in file.benchmarks),
@@ -227,7 +232,7 @@ def _machine_name(info: _MachineInfo) -> str:
     cpu = info.cpu or _Cpu()
     brand = cpu.brand_raw or cpu.brand or info.machine
     count = "" if cpu.count is None else f"-{cpu.count}-cpus"
-    return (re.sub(r"[^a-z0-9]+", "-", plain_model(brand).lower()).strip("-")[:40] or "unknown") + count
+    return (re.sub(r"[^a-z0-9]+", "-", plain_model(brand).lower()).strip("-")[:40] or "unknown-cpu") + count
 
 
 def _commit(id_: str | None, branch: str | None, *, dirty: bool) -> Commit:

@@ -33,7 +33,7 @@ TYPES = {
     "utilization": "DOUBLE",
     "bound": "VARCHAR",
     "macs": "BIGINT",
-    "flops": "HUGEINT",  # twice a count of up to 2^62, and more
+    "flops": "UBIGINT",  # twice a count that a signed one may just hold
     "weight_bytes": "BIGINT",
     "compulsory_bytes": "BIGINT",
     "operational_intensity": "DOUBLE",
@@ -53,7 +53,7 @@ TYPES = {
 
 
 def render(sessions: Sequence[Benchmarks]) -> bytes:
-    """One row a benchmark and session. Raises YoloPerfError where DuckDB is missing."""
+    """One row a benchmark and session. Raises YoloPerfError where DuckDB is missing or fails."""
     try:
         import duckdb
     except ImportError as error:
@@ -65,13 +65,18 @@ def render(sessions: Sequence[Benchmarks]) -> bytes:
         msgspec.json.encode({**row, "round_seconds": raw})
         for row, raw in zip(case_rows(sessions), rounds, strict=True)
     ]
-    with TemporaryDirectory() as folder, duckdb.connect() as connection:  # DuckDB writes files only
-        connection.execute("SET autoinstall_known_extensions = false")  # nothing is ever fetched from a server
+    with TemporaryDirectory() as folder:  # DuckDB writes files only
         source, target = Path(folder, "rows.json"), Path(folder, "rows.parquet")
         source.write_bytes(b"\n".join(lines))
-        longest = max(map(len, lines)) + 1
-        rows = connection.read_json(
-            str(source), format="newline_delimited", columns=TYPES, maximum_object_size=longest
-        )
-        rows.write_parquet(str(target))
+        try:
+            with duckdb.connect() as connection:
+                connection.execute("SET autoinstall_known_extensions = false")  # nothing is fetched from a server
+                connection.read_json(
+                    str(source),
+                    format="newline_delimited",
+                    columns=TYPES,
+                    maximum_object_size=max(map(len, lines)) + 1,
+                ).write_parquet(str(target))
+        except duckdb.Error as error:
+            raise YoloPerfError(f"DuckDB could not write Parquet: {error}") from error
         return target.read_bytes()

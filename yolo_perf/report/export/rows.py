@@ -9,7 +9,7 @@ from yolo_perf.records import Accuracy
 from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
 
 Row = dict[str, object]
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def case_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
@@ -33,13 +33,13 @@ def round_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
 
 
 def newest(sessions: Sequence[Benchmarks]) -> list[tuple[Benchmarks, Benchmark]]:
-    """Every machine's benchmarks by name, once: where several sessions have one, the newest session's."""
+    """Every machine's benchmarks by name, once: of the newest session that has one. Older sessions come first."""
     found = {
         (session.machine, each.name): (session, each)
         for session in sorted(sessions, key=lambda session: session.created)
         for each in session.benchmarks
     }
-    return list(found.values())
+    return sorted(found.values(), key=lambda each: each[0].created)
 
 
 def accuracy_of(session: Benchmarks, benchmark: Benchmark) -> Accuracy | None:
