@@ -292,7 +292,7 @@ def test_csv_of_rounds_is_one_row_a_round() -> None:
 
 
 def test_csv_of_rounds_needs_rounds() -> None:
-    with pytest.raises(BaselineError, match="No raw rounds are saved of tests/.* and 1 more"):
+    with pytest.raises(BaselineError, match=r"No raw rounds are saved of tests/.* and 1 more"):
         renderer("csv-rounds")([OWN, plain(), plain("other")])
 
 
