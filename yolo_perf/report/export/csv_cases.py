@@ -8,4 +8,5 @@ from yolo_perf.verdict.benchmarks import Benchmarks
 
 def render(sessions: Sequence[Benchmarks]) -> bytes:
     """The rows of all sessions as CSV."""
-    return csv_bytes(case_rows(sessions))
+    rows = case_rows(sessions)
+    return csv_bytes(list(dict.fromkeys(name for row in rows for name in row)), rows)

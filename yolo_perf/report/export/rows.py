@@ -1,7 +1,7 @@
 """Flat rows of saved benchmarks in SI units, and which of them count where a name may stand but once."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
 from yolo_perf.analysis.figures import figures
@@ -17,19 +17,13 @@ def case_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
     return [_row(session, each) for session in sessions for each in session.benchmarks]
 
 
-def round_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
+def round_rows(sessions: Sequence[Benchmarks]) -> Iterator[Row]:
     """One row a round: `seconds` of the whole round, which is of `batch` images (None for a plain benchmark)."""
-    return [
-        {
-            **_identity(session, each),
-            "batch": each.measurement and each.measurement.case.batch,
-            "round": number,
-            "seconds": seconds,
-        }
-        for session in sessions
-        for each in session.benchmarks
-        for number, seconds in enumerate(each.round_seconds)
-    ]
+    for session in sessions:
+        for each in session.benchmarks:
+            of = {**_identity(session, each), "batch": each.measurement and each.measurement.case.batch}
+            for number, seconds in enumerate(each.round_seconds):
+                yield {**of, "round": number, "seconds": seconds}
 
 
 def newest(sessions: Sequence[Benchmarks]) -> list[tuple[Benchmarks, Benchmark]]:
@@ -51,13 +45,12 @@ def accuracy_of(session: Benchmarks, benchmark: Benchmark) -> Accuracy | None:
     return next((a for a in judged if a.weights.digest == measurement.weights.digest), None)
 
 
-def csv_bytes(rows: Sequence[Row]) -> bytes:
-    """Rows as CSV in UTF-8 with a heading; floats so that reading them gives the same again, None as nothing.
+def csv_bytes(heading: Sequence[str], rows: Iterable[Row]) -> bytes:
+    """Rows as CSV in UTF-8 under a heading; floats so that reading them gives the same again, None as nothing.
 
     A text that a spreadsheet would take for a formula is led by an apostrophe, as OWASP advises.
     """
     stream = StringIO()
-    heading = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(stream, fieldnames=heading, lineterminator="\n")
     writer.writeheader()
     for row in rows:
