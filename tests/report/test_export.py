@@ -21,7 +21,7 @@ from tests.factories import accuracy, machine, measurement, peaks, run
 from yolo_perf.analysis.figures import figures
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import Commit, Measurement, Run
+from yolo_perf.records import Commit, Measurement, Run, Weights
 from yolo_perf.report import export
 from yolo_perf.report.export import MODULES, renderer
 from yolo_perf.report.export.parquet import TYPES
@@ -123,7 +123,8 @@ def families(content: str) -> dict[str, Metric]:
 
 def named(texts: str) -> Measurement:
     """A measurement of a case with a hostile name."""
-    return measurement((0.04,), size=texts, backend=texts)
+    weights = Weights(source=texts, digest="0" * 64, parameters=1, classes=80)
+    return measurement((0.04,), size=texts, backend=texts, weights=weights)
 
 
 def test_every_module_is_a_format_with_a_name() -> None:
@@ -277,6 +278,12 @@ def test_csv_has_the_figures_exactly(rounds: list[float], batch: int) -> None:
     assert all(row[name] == str(value) for name, value in shown.items() if name in row)
 
 
+def test_the_accuracy_of_other_weights_is_not_a_cases_own() -> None:
+    others = Weights(source="best.pt", digest="1" * 64, parameters=1_867_405, classes=80)
+    (row,) = rows("csv", session(run(measurement(), accuracy=(accuracy(weights=others),))))
+    assert (row["weights"], row["map50"], row["map50_95"]) == ("seeded", "", "")
+
+
 def test_csv_of_rounds_is_one_row_a_round() -> None:
     found = rows("csv-rounds", OWN, plain("a::b", 1e-6, 3e-6))
     batched = [row for row in found if row["optimization"] == "batched"]
@@ -344,6 +351,16 @@ def test_parquet_takes_the_greatest_counts(tmp_path: Path) -> None:
         assert connection.execute(query, [str(target)]).fetchone() == (3 * (2**62 - 1), 2 * (2**62 - 1))
 
 
+def test_parquet_takes_as_many_rounds_as_a_file_holds(tmp_path: Path) -> None:
+    many = plain("a", *[0.1234567890123456] * 1_000_000)  # 19 MB in one row
+    path = tmp_path / "cases.parquet"
+    path.write_bytes(renderer("parquet")([many]))
+    with duckdb.connect() as connection:
+        assert connection.execute("SELECT len(round_seconds) FROM read_parquet(?)", [str(path)]).fetchone() == (
+            1_000_000,
+        )
+
+
 def test_parquet_without_duckdb_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(YoloPerfError, match=r"pip install 'yolo-perf\[history\]'"):
@@ -365,7 +382,7 @@ def test_hostile_names_break_no_format(name: str, tmp_path: Path) -> None:
     for form in ("csv", "csv-rounds"):
         for each in (own, foreign):
             for row in rows(form, each):
-                cells = [row["benchmark"], row["size"], row["optimization"]]
+                cells = [row["benchmark"], row["size"], row["optimization"], row.get("weights", "")]
                 assert all(cell.removeprefix("'") in ("", shown, own.benchmarks[0].name) for cell in cells)
                 assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
     target = tmp_path / "cases.parquet"

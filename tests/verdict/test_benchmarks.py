@@ -84,23 +84,23 @@ def test_without_rounds_the_saved_statistics_stand(tmp_path: Path) -> None:
     (one,) = read_benchmarks(write(tmp_path / "plain.json", plain())).benchmarks
     assert (one.min_s, one.low_s, one.median_s, one.high_s, one.max_s) == (1, 1.75, 3, 4.25, 5)
     assert (one.rounds, one.round_seconds) == (5, ())
-    (one,) = read_benchmarks(write(tmp_path / "old.json", plain(entry(q1=None, q3=None)))).benchmarks
-    assert (one.low_s, one.high_s) == (1, 5)
+    (one,) = read_benchmarks(write(tmp_path / "old.json", plain(entry("a\nb", q1=None, q3=None)))).benchmarks
+    assert (one.name, one.low_s, one.high_s) == (r"a\nb", 1, 5)
 
 
-@pytest.mark.parametrize("arguments", [("--benchmark-json=saved.json",), ("--benchmark-save=saved",)])
-def test_what_pytest_benchmark_itself_writes(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+def test_what_pytest_benchmark_itself_writes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TEST)
-    pytester.runpytest_subprocess(*arguments, "--benchmark-storage=store").assert_outcomes(passed=2)
-    (path,) = pytester.path.rglob("*saved.json")
-    found = read_benchmarks(path)
-    assert (found.run, found.commit.id, found.commit.branch) == (None, None, None)  # outside of a repository
-    names = [each.name.removesuffix("]").partition("[")[2] for each in found.benchmarks]
-    assert names == ["a", "=1+1"]
-    for each in found.benchmarks:
-        assert each.min_s <= each.low_s <= each.median_s <= each.high_s <= each.max_s
-        assert each.rounds == 12
-        assert len(each.round_seconds) == (12 if path.name == "saved.json" else 0)
+    arguments = ("--benchmark-json=saved.json", "--benchmark-save=saved", "--benchmark-storage=store")
+    pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=2)
+    whole = read_benchmarks(pytester.path / "saved.json")
+    (path,) = (pytester.path / "store").rglob("*_saved.json")  # without the rounds
+    for found, rounds in ((whole, 12), (read_benchmarks(path), 0)):
+        assert (found.run, found.commit.id, found.commit.branch) == (None, None, None)  # outside of a repository
+        names = [each.name.removesuffix("]").partition("[")[2] for each in found.benchmarks]
+        assert names == ["a", "=1+1"]
+        for each in found.benchmarks:
+            assert each.min_s <= each.low_s <= each.median_s <= each.high_s <= each.max_s
+            assert (each.rounds, len(each.round_seconds)) == (12, rounds)
 
 
 def test_a_date_without_a_zone_is_utc(tmp_path: Path) -> None:
