@@ -154,7 +154,7 @@ FAMILIES = (
     _plain("median_seconds", "Median time a call.", lambda b: b.median_s),
     _plain("min_seconds", "Least time a call.", lambda b: b.min_s),
     Family(
-        name="yolo_perf_measured_timestamp_seconds", unit="seconds", help="When a benchmark's session began.",
+        name="yolo_perf_measured_timestamp_seconds", unit="seconds", help="The time of a benchmark's session.",
         samples=_measured_at,
     ),
 )  # fmt: skip
