@@ -14,6 +14,7 @@ from yolo_perf.cli import (
     best,
     calibrate,
     compare,
+    export,
     fetch,
     layers,
     machine,
@@ -23,6 +24,7 @@ from yolo_perf.cli import (
     profile,
     prove_gate,
     report,
+    schema,
     stages,
 )
 from yolo_perf.cli.output import INTERRUPTED_EXIT
@@ -57,6 +59,8 @@ COMMANDS = (
     baseline.baseline,
     report.report,
     fetch.fetch,
+    export.export,
+    schema.schema,
     pictures.detect,
 )
 for command in COMMANDS:

@@ -18,6 +18,15 @@ from yolo_perf.errors import UsageError, YoloPerfError
 Row = Mapping[str, object]
 INTERRUPTED_EXIT = 130
 
+output_option = click.option(
+    "--output",
+    "output_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write there instead of to the terminal.",
+)
+"""Of a command that has but one form; the others take `output_options`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
@@ -40,14 +49,28 @@ class Output:
         write_text(self.path, text + "\n")
 
 
+def emit(content: bytes, path: Path | None) -> None:
+    """Write a file's content to a path, whole or not at all; to standard output where there is no path."""
+    if path is None:
+        click.echo(content, nl=False)
+        return
+    check_writable(path)
+    write_file(path, content)
+
+
 def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8 as `write_file` does."""
+    write_file(path, text.encode(errors="backslashreplace"))
+
+
+def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; what is no file of its own (/dev/stdout) directly.
 
     Raises YoloPerfError where it cannot be written.
     """
     target = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.tmp")
     try:
-        target.write_text(text, encoding="utf-8", errors="backslashreplace")
+        target.write_bytes(content)
         if target != path:
             target.replace(path)
     except OSError as error:
@@ -72,13 +95,7 @@ def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Cal
 
         with_output.__name__, with_output.__doc__ = command.__name__, command.__doc__
         with_output.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-        found: Callable[..., None] = click.option(
-            "--output",
-            "output_path",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Write there instead of to the terminal.",
-        )(with_output)
+        found: Callable[..., None] = output_option(with_output)
         if table:
             found = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, in SI units.")(found)
         return click.option("--json", "as_json", is_flag=True, help="Print JSON, in SI units.")(found)

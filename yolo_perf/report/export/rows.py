@@ -1,0 +1,101 @@
+"""Flat rows of saved benchmarks in SI units, and which of them count where a name may stand but once."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
+
+from yolo_perf.analysis.figures import figures
+from yolo_perf.records import Accuracy
+from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
+
+Row = dict[str, object]
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+def case_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
+    """One row a benchmark and session, in the order given. A plain benchmark has fewer columns."""
+    return [_row(session, each) for session in sessions for each in session.benchmarks]
+
+
+def round_rows(sessions: Sequence[Benchmarks]) -> Iterator[Row]:
+    """One row a round: `seconds` of the whole round, which is of `batch` images (None for a plain benchmark)."""
+    for session in sessions:
+        for each in session.benchmarks:
+            of = {**_identity(session, each), "batch": each.measurement and each.measurement.case.batch}
+            for number, seconds in enumerate(each.round_seconds):
+                yield {**of, "round": number, "seconds": seconds}
+
+
+def newest(sessions: Sequence[Benchmarks]) -> list[tuple[Benchmarks, Benchmark]]:
+    """Every machine's benchmarks by name, once: of the newest session that has one. Older sessions come first."""
+    found = {
+        (session.machine, each.name): (session, each)
+        for session in sorted(sessions, key=lambda session: session.created)
+        for each in session.benchmarks
+    }
+    return sorted(found.values(), key=lambda each: each[0].created)
+
+
+def accuracy_of(session: Benchmarks, benchmark: Benchmark) -> Accuracy | None:
+    """What a benchmark's case detected in the same session with the same weights; None where nobody looked."""
+    measurement = benchmark.measurement
+    if session.run is None or measurement is None:
+        return None
+    judged = (a for a in session.run.accuracy if a.case.id == measurement.case.id)
+    return next((a for a in judged if a.weights.digest == measurement.weights.digest), None)
+
+
+def csv_bytes(heading: Sequence[str], rows: Iterable[Row]) -> bytes:
+    """Rows as CSV in UTF-8 under a heading; floats so that reading them gives the same again, None as nothing.
+
+    A text that a spreadsheet would take for a formula is led by an apostrophe, as OWASP advises.
+    """
+    stream = StringIO()
+    writer = csv.DictWriter(stream, fieldnames=heading, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+    return stream.getvalue().encode()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _identity(session: Benchmarks, benchmark: Benchmark) -> Row:
+    """Which benchmark of which session a row is of."""
+    measurement = benchmark.measurement
+    return {
+        "created": session.created.isoformat(),
+        "machine": session.machine,
+        "cpu_model": session.cpu_model,
+        "commit": session.commit.id,
+        "branch": session.commit.branch,
+        "dirty": session.commit.dirty,
+        "caution": session.caution,
+        "benchmark": benchmark.name,
+        "size": measurement and printable(measurement.case.size),
+        "optimization": measurement and printable(measurement.case.backend),
+    }
+
+
+def _row(session: Benchmarks, benchmark: Benchmark) -> Row:
+    row: Row = {
+        **_identity(session, benchmark),
+        "rounds": benchmark.rounds,
+        "latency_s": benchmark.median_s,
+        "min_s": benchmark.min_s,
+        "low_s": benchmark.low_s,
+        "high_s": benchmark.high_s,
+        "max_s": benchmark.max_s,
+    }
+    if session.run is None or benchmark.measurement is None:
+        return row
+    accuracy = accuracy_of(session, benchmark)
+    known = figures(benchmark.measurement, session.run.peaks)
+    return {
+        **row,
+        **{name: printable(value) if isinstance(value, str) else value for name, value in known.items()},
+        "map50": accuracy and accuracy.map50,
+        "map50_95": accuracy and accuracy.map50_95,
+    }
