@@ -81,7 +81,9 @@ def history(
     found = replace(found, left_out=(*_left_out(absences), *found.left_out))
     blocks = report.BLOCKS if _can_show(report.BLOCKS, output) else report.ASCII
     output.show(
-        lambda **style: report.history(found, blocks=blocks, **style), report.document(found), report.rows(found)
+        lambda **style: report.history(found, blocks=blocks, **style),
+        report.document(found) if output.form == "json" else None,  # every point of every case: not for nothing
+        report.rows(found),
     )
     damaged = [each.reason for each in absences if each.kind in ("damaged", "foreign")]
     for reason in damaged:

@@ -132,7 +132,10 @@ _known_subjects: dict[tuple[tuple[object, ...], ...], tuple[Subject, ...]] = {}
 def read_session(path: Path) -> Reading:
     """The session of one file that yolo-perf saved. The one way from a file to a session."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            return Absence(kind="damaged", reason=f"{path} is no file.")
+        if found.st_size > MAX_BYTES:
             return Absence(kind="damaged", reason=f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
         with path.open("rb", buffering=0) as stream:
             run = _decoder.decode(stream.read()).yolo_perf
@@ -196,7 +199,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
             except OSError:  # a link to nothing, or gone since: `read_session` says so
                 yield path, 0, 0
                 continue
-            if stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            if stat.S_ISREG(found.st_mode):
                 yield path, found.st_mtime_ns, found.st_size
 
 

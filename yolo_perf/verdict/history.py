@@ -6,7 +6,8 @@ this looks back over many.
 
 Change points, as in Hunter (Fleming et al. 2023), are proposed generously and then tested: PELT (Killick et al.
 2012, `ruptures`' implementation in C) proposes, and the weakest proposal is dropped until every one that is left
-parts two segments that differ surely, by Student's t.
+parts two segments that differ surely, by Student's t. Sessions of one host and hour resemble each other, which
+makes noise look like levels: what neighbours have in common is estimated, and discounted.
 """
 
 import math
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+from scipy.special import ndtr, ndtri, stdtr
 
 from yolo_perf.records import Case, Commit
 from yolo_perf.settings import LATENCY_MARGIN
@@ -27,7 +28,7 @@ from yolo_perf.settings import LATENCY_MARGIN
 FloatArray = npt.NDArray[np.float64]
 
 ALPHA = 0.002
-"""With which probability, at most, a case of pure and independent noise shows a change point, or creeps."""
+"""With which probability, at most, a case of pure noise shows a change point, or creeps."""
 LEAST_CHANGE = 0.01
 """A smaller change is not told: the gate's own margin between paired sides."""
 LEAST_SEGMENT = 3
@@ -40,6 +41,8 @@ BLOCKS = 200
 """Of a longer series the trend is that of so many medians: its slopes are of all pairs."""
 OUTLIER = 3.0
 """Standard deviations from the median of five sessions that one of them may weigh."""
+CORRELATION_PRIOR = 50
+"""Sessions whose worth "neighbours do not resemble each other" has: of few, their correlation is a guess."""
 LEAST_NOISE = 1e-4
 """Of ln(latency): sessions that agree better than that agree by rounding."""
 
@@ -307,7 +310,8 @@ def _trend(y: FloatArray, alternative: str) -> tuple[float, float]:
         return 0.0, 1.0  # tau has no value of a constant
     slope = float(theilslopes(medians, middles).slope)
     p = float(kendalltau(middles, medians, alternative=alternative).pvalue)
-    return slope * (len(y) - 1), p
+    sides = 2 if alternative == "two-sided" else 1
+    return slope * (len(y) - 1), sides * float(ndtr(ndtri(p / sides) / _inflation(medians)))
 
 
 def _tested(y: FloatArray) -> list[tuple[int, float]]:
@@ -317,10 +321,11 @@ def _tested(y: FloatArray) -> list[tuple[int, float]]:
     noise = max(1.4826 * float(np.median(np.abs(np.diff(y)))) / math.sqrt(2), LEAST_NOISE)
     z = _without_outliers((y - np.median(y)) / noise)
     cuts = _proposed(z)
+    inflation = _inflation(z)
     ones = np.concatenate([[0.0], np.cumsum(z)])
     squares = np.concatenate([[0.0], np.cumsum(z * z)])
     while cuts:
-        step, p = _student(np.array([0, *cuts, len(z)]), ones, squares)
+        step, p = _student(np.array([0, *cuts, len(z)]), ones, squares, inflation)
         small = np.abs(step) * noise < math.log1p(LEAST_CHANGE)
         weakest = int(np.argmax(np.where(small, 2.0, p)))
         if not small[weakest] and p[weakest] <= ALPHA:
@@ -329,11 +334,13 @@ def _tested(y: FloatArray) -> list[tuple[int, float]]:
     return []
 
 
-def _student(edges: npt.NDArray[np.intp], ones: FloatArray, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _student(
+    edges: npt.NDArray[np.intp], ones: FloatArray, squares: FloatArray, inflation: float
+) -> tuple[FloatArray, FloatArray]:
     """Steps between neighbouring segments, and their two-sided p times the places where each could have been.
 
-    `ones` and `squares` are running sums of the values. The noise is pooled over both segments, and never less
-    than that of rounding. p is 1 where a segment is shorter than LEAST_SEGMENT.
+    `ones` and `squares` are running sums of the values. The noise is pooled over both segments, never less than
+    that of rounding, and `inflation` times as large. p is 1 where a segment is shorter than LEAST_SEGMENT.
     """
     count = np.diff(edges).astype(np.float64)
     total = np.diff(ones[edges])
@@ -341,10 +348,26 @@ def _student(edges: npt.NDArray[np.intp], ones: FloatArray, squares: FloatArray)
     step = np.diff(total / count)
     both = count[:-1] + count[1:]
     free = np.maximum(both - 2, 1)
-    sd = np.sqrt(np.maximum((inner[:-1] + inner[1:]) / free, 1e-6) * (1 / count[:-1] + 1 / count[1:]))
+    sd = np.sqrt(np.maximum((inner[:-1] + inner[1:]) / free, 1e-6) * (1 / count[:-1] + 1 / count[1:])) * inflation
     places = np.maximum(both - 2 * LEAST_SEGMENT + 1, 1)
     p = np.minimum(2 * stdtr(free, -np.abs(step) / sd) * places, 1.0)
     return step, np.where(np.minimum(count[:-1], count[1:]) < LEAST_SEGMENT, 1.0, p)
+
+
+def _inflation(values: FloatArray) -> float:
+    """By how much the correlation r of neighbours widens the noise of a mean: sqrt((1 + r) / (1 - r)), from 1.
+
+    r is that of a process of first order, from the squares of the differences one and two sessions apart, whose
+    ratio is 1 + r: a change of level is in few of them, and those count as four medians at most.
+    """
+    near, far = np.abs(np.diff(values)), np.abs(values[2:] - values[:-2])
+    cap = 4 * float(np.median(near))
+    squares = float(np.mean(np.minimum(near, cap) ** 2))
+    if squares == 0:
+        return 1.0
+    r = float(np.mean(np.minimum(far, cap * math.sqrt(2)) ** 2)) / squares - 1
+    r = min(max(r, 0.0), 0.9) * len(values) / (len(values) + CORRELATION_PRIOR)
+    return math.sqrt((1 + r) / (1 - r))
 
 
 def _without_outliers(z: FloatArray) -> FloatArray:
