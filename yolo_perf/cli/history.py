@@ -57,6 +57,7 @@ def read_date(text: str) -> datetime:
 @output_options()
 def history(
     saved: tuple[str, ...],
+    *,
     runs: Path | None,
     baselines: Path,
     cases: tuple[str, ...],
@@ -77,7 +78,9 @@ def history(
     selection = verdict.Selection(cases=cases, since=since, last=last)
     found = verdict.history(sessions, selection)
     if sessions and not found.machines:
-        raise BaselineError(f"None of the {len(sessions)} sessions there has what --case, --since and --last leave.")
+        raise BaselineError(
+            f"None of the {len(sessions)} sessions there has what --case, --since and --last ask for."
+        )
     found = replace(found, left_out=(*_left_out(absences), *found.left_out))
     blocks = report.BLOCKS if _can_show(report.BLOCKS, output) else report.ASCII
     output.show(

@@ -44,11 +44,11 @@ def change_line(name: str, series: Series, change: Change) -> str:
     """One change point as a sentence: by how much, when, in which range of commits, how sure."""
     kind = "SLOWER" if change.regression else "faster"
     before, after = series.points[change.index - 1], series.points[change.index]
-    remark = "" if change is series.standing or not change.regression else ", taken back since"
+    remark = ", taken back since" if change.regression and change not in series.standing else ""
     return (
         f"{kind} {name} {units.signed_percent(change.ratio)}{remark}: {_range(before, after)} "
         f"(p {_p(change.p)}; utilisation {units.signed_percent(change.utilization_ratio)}"
-        f"{', so the machine was slower or faster too' if _machines_own(change) else ''})"
+        f"{': the machine itself was ' + kind.lower() if _machines_own(change) else ''})"
     )
 
 
@@ -236,7 +236,7 @@ def _series(machine: MachineHistory, series: Series) -> Row:
                 "ratio": each.ratio,
                 "utilization_ratio": each.utilization_ratio,
                 "p": each.p,
-                "stands": each is series.standing,
+                "stands": each in series.standing,
                 **_ends(series, each.index - 1, each.index),
             }
             for each in series.changes

@@ -132,26 +132,13 @@ _known_subjects: dict[tuple[tuple[object, ...], ...], tuple[Subject, ...]] = {}
 def read_session(path: Path) -> Reading:
     """The session of one file that yolo-perf saved. The one way from a file to a session."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            return Absence(kind="damaged", reason=f"{path} is no file.")
-        if found.st_size > MAX_BYTES:
-            return Absence(kind="damaged", reason=f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
-        with path.open("rb", buffering=0) as stream:
-            run = _decoder.decode(stream.read()).yolo_perf
-    except OSError as error:
-        return Absence(kind="damaged", reason=f"Cannot read {path}: {error.strerror or error}.")
-    except DAMAGE as error:
-        return Absence(kind="damaged", reason=f"{path} is damaged or not a saved run: {error}.")
+        run = _decoded(path)
+    except BaselineError as error:
+        return Absence(kind="damaged", reason=str(error))
     if run is None:
         return Absence(kind="foreign", reason=f"{path} has no `{BLOCK}` block of a session.")
-    if run.schema > SCHEMA:
-        reason = f"{path} has schema {run.schema}, this yolo-perf reads up to {SCHEMA}. Upgrade yolo-perf."
-        return Absence(kind="damaged", reason=reason)
     if kind := _unfit(run):
         return Absence(kind=kind, reason=f"{path} holds a session that is {WHY[kind]}.")
-    if flaw := _flaw(run):
-        return Absence(kind="damaged", reason=f"{path} has {flaw}: it is damaged, or not a saved run.")
     return _session(path, run)
 
 
@@ -203,6 +190,29 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
                 yield path, found.st_mtime_ns, found.st_size
 
 
+def _decoded(path: Path) -> _Run | None:
+    """The thin view of a file, None where it has no block of ours. Raises BaselineError where it is damaged."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise BaselineError(f"{path} is no file.")
+        if found.st_size > MAX_BYTES:
+            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
+        with path.open("rb", buffering=0) as stream:
+            run = _decoder.decode(stream.read()).yolo_perf
+    except OSError as error:
+        raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except DAMAGE as error:
+        raise BaselineError(f"{path} is damaged or not a saved run: {error}.") from error
+    if run is not None and run.schema > SCHEMA:
+        raise BaselineError(
+            f"{path} has schema {run.schema}, this yolo-perf reads up to {SCHEMA}. Upgrade yolo-perf."
+        )
+    if run is not None and (flaw := _flaw(run)):
+        raise BaselineError(f"{path} has {flaw}: it is damaged, or not a saved run.")
+    return run
+
+
 def _unfit(run: _Run) -> Kind | None:
     """Why a sound run is no observation of its commit, as `baselines.require_baseline` has it."""
     if not run.complete:
@@ -252,9 +262,8 @@ def _subjects(measurements: Sequence[_Measurement]) -> tuple[Subject, ...]:
     """What was measured, one and the same tuple for all sessions that measured the same."""
     key = tuple(
         [
-            (c.size, c.backend, c.batch, c.image_size, c.threads, c.dtype, each.weights.digest, each.weights.source)
-            for each in measurements
-            for c in (each.case,)
+            (c.size, c.backend, c.batch, c.image_size, c.threads, c.dtype, w.digest, w.source)
+            for c, w in [(each.case, each.weights) for each in measurements]
         ]
     )
     found = _known_subjects.get(key)

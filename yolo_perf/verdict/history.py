@@ -120,19 +120,19 @@ class Series:
     creep: Creep | None = None
 
     @property
-    def standing(self) -> Change | None:
-        """The last regression, where less than half of it was taken back since; else None."""
-        last = max((i for i, each in enumerate(self.changes) if each.regression), default=None)
-        if last is None:
-            return None
-        before, after, now = self.levels[last], self.levels[last + 1], self.levels[-1]
-        stands = math.log(now / before) > math.log(after / before) / 2
-        return self.changes[last] if stands else None
+    def standing(self) -> tuple[Change, ...]:
+        """The regressions of which less than half was taken back since, by whatever came after."""
+        now = self.levels[-1]
+        return tuple(
+            change
+            for change, before, after in zip(self.changes, self.levels, self.levels[1:], strict=False)
+            if change.regression and math.log(now / before) > math.log(after / before) / 2
+        )
 
     @property
     def regressed(self) -> bool:
         """Whether the case is slower than it was, by a step that stands or by creeping."""
-        return self.standing is not None or self.creep is not None
+        return bool(self.standing or self.creep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,9 +194,7 @@ def history(
         own = own[-selection.last :] if selection.last else own
         series = tuple(_series(subject, points, margin) for subject, points in _points(own, selection).items())
         if series:
-            machine = MachineHistory(
-                machine=name, described=own[-1].described, sessions=len(own), series=series
-            )
+            machine = MachineHistory(machine=name, described=own[-1].described, sessions=len(own), series=series)
             found.append(machine)
     return History(machines=tuple(found), left_out=(("saved twice", twins),) if twins else ())
 
@@ -387,5 +385,5 @@ def _proposed(z: FloatArray) -> list[int]:
             continue
         # A change costs two parameters: its place and its level.
         ends = engine(kernel="linear", min_size=LEAST_SEGMENT).fit(window[:, None])
-        cuts.update(start + end for end in ends.predict(pen=2 * math.log(len(window)))[:-1])
+        cuts.update(start + int(end) for end in ends.predict(pen=2 * math.log(len(window)))[:-1])
     return sorted(cuts)
