@@ -1,8 +1,10 @@
 """`yolo-perf history`."""
 
+import gc
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,9 +76,9 @@ def history(
     from yolo_perf.report import history as report
     from yolo_perf.verdict import history as verdict
 
-    sessions, absences = _read(_places(saved, runs, baselines))
-    selection = verdict.Selection(cases=cases, since=since, last=last)
-    found = verdict.history(sessions, selection)
+    with _uncollected():
+        sessions, absences = _read(_places(saved, runs, baselines))
+        found = verdict.history(sessions, verdict.Selection(cases=cases, since=since, last=last))
     if sessions and not found.machines:
         raise BaselineError(
             f"None of the {len(sessions)} sessions there has what --case, --since and --last ask for."
@@ -95,6 +97,18 @@ def history(
         sys.exit(DAMAGED_EXIT)
     if fail_on_regression and found.regressed:
         sys.exit(REGRESSED_EXIT)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: of thousands of sessions there are a million records, none in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _places(saved: Sequence[str], runs: Path | None, baselines: Path) -> list[Path]:
