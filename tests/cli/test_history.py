@@ -72,6 +72,13 @@ def test_this_machines_baselines_are_looked_back_on(call: Call) -> None:
     assert "n-eager        12     40.00    40.00     +0.0       0.0" in out
 
 
+def test_a_terminal_without_blocks_gets_ascii(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo_perf.cli.history._can_show", lambda *_: False)
+    code, out, _ = call()
+    assert (code, "▁" in out) == (0, False)
+    assert "  ______######  " in " ".join(out.split("\n"))
+
+
 def test_a_regression_fails_only_where_that_is_asked_for(call: Call) -> None:
     assert call("--fail-on-regression")[0] == 1
     assert call("--fail-on-regression", "--case", "n-eager")[0] == 0

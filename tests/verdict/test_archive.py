@@ -89,6 +89,7 @@ def test_roofs_before_and_after_are_averaged_and_a_time_without_zone_is_utc(tmp_
         (lambda d: d["yolo_perf"]["configuration"].update(slow_down="n-onnx=1.2"), "slowed", "on purpose"),
         (lambda d: d["yolo_perf"].update(measurements=[]), "empty", "without any measurement"),
         (lambda d: d["yolo_perf"].update(created="yesterday"), "damaged", "`$.yolo_perf.created`"),
+        (lambda d: d["yolo_perf"].update(created="0001-01-01T00:00:00+05:00"), "damaged", "a date in the year 1"),
         (lambda d: d["yolo_perf"]["measurements"][0].update(round_seconds=[]), "damaged", "length >= 1"),
         (lambda d: d["yolo_perf"]["measurements"][0].update(round_seconds=[-1.0]), "damaged", "round_seconds"),
         (lambda d: d["yolo_perf"]["peaks"]["flops_per_s"].pop("fp32"), "damaged", "has no peak of fp32"),

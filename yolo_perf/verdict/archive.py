@@ -36,6 +36,8 @@ SHARED_FROM = 1000
 """So many unread files are worth the start of other processes."""
 CHUNK = 250
 MOST_PROCESSES = 4
+FIRST_YEAR, LAST_YEAR = 1970, 9999
+"""Of a session: what lies outside is no time that every zone can say."""
 
 Kind = Literal["damaged", "interrupted", "slowed", "empty", "foreign"]
 WHY: dict[Kind, str] = {
@@ -229,6 +231,8 @@ def _flaw(run: _Run) -> str:
     unknown = {each.case.dtype for each in run.measurements} - set(run.peaks.flops_per_s)
     if unknown:
         return f"no peak of {', '.join(sorted(unknown))}"
+    if not FIRST_YEAR <= run.created.year < LAST_YEAR:
+        return f"a date in the year {run.created.year}"
     idle = any(each.work.macs + each.work.other_flops == 0 for each in run.measurements)
     return "a case without work" if idle else ""
 
