@@ -51,9 +51,15 @@ def shown() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone without the saved baselines of this repository's machines, which are of larger pictures."""
+    """A clone without the saved baselines of this repository's machines, which are of larger pictures.
+
+    Beside it, and in it, are the runs that a user is taken to have.
+    """
     folder = tmp_path_factory.mktemp("docs")
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "clone")], check=True)
+    for place in ("nightly/a.json", "clone/runs/a.json", "clone/old.json"):
+        (folder / place).parent.mkdir(exist_ok=True)
+        shutil.copy(next(ROOT.glob("baselines/*/0001_baseline.json")), folder / place)
     for machine in (folder / "clone" / "baselines").iterdir():
         if machine.name != "reference" and machine.is_dir():
             shutil.rmtree(machine)

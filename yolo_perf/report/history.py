@@ -130,7 +130,8 @@ def _machine(machine: MachineHistory, *, width: int, color: bool, blocks: str) -
     lines = render(table, width=width, color=color).splitlines()
     first_row = len(lines) - table.row_count
     for i, (_, series) in reversed(list(enumerate(named))):
-        lines.insert(first_row + i + 1, _below(series, blocks))
+        if len(series.points) > 1:
+            lines.insert(first_row + i + 1, _below(series, blocks))
     newest = max(each.points[-1].created for each in machine.series)
     oldest = min(each.points[0].created for each in machine.series)
     heading = f"{machine.described}: {machine.sessions} session{'' if machine.sessions == 1 else 's'}, "
