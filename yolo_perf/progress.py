@@ -6,15 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
+LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
+
 
 @contextlib.contextmanager
 def progress(config: pytest.Config) -> Iterator[None]:
-    """Show the lines of the logger `yolo_perf` on the terminal while it lasts."""
+    """Show the lines of the logger `yolo_perf` on the terminal while it lasts: warnings alone with pytest's -q,
+    and with -v what is built, read and planned.
+    """
     handler = _TerminalHandler(config)
     logger = logging.getLogger("yolo_perf")
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(LEVELS[max(-1, min(1, config.get_verbosity()))])
     try:
         yield
     finally:
@@ -26,7 +30,7 @@ class _TerminalHandler(logging.Handler):
     """Writes log lines to pytest's terminal, past its capture."""
 
     def __init__(self, config: pytest.Config):
-        super().__init__(logging.INFO)
+        super().__init__()
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._reporter = config.pluginmanager.get_plugin("terminalreporter")
 

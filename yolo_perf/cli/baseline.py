@@ -14,7 +14,7 @@ DAMAGED_EXIT = 1
 KEEP = 5
 
 
-@click.group()
+@click.group(short_help="See, add and thin out the saved runs.")
 def baseline() -> None:
     """See, add and thin out the saved runs that later ones are compared with."""
 

@@ -21,7 +21,7 @@ BASIS = (
 )
 
 
-@click.command()
+@click.command(short_help="Set saved runs side by side; judge two of one machine.")
 @click.argument("saved", nargs=-1, required=True)
 @baselines_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where a verdict is inconclusive or incomparable.")

@@ -7,7 +7,7 @@ from yolo_perf.cli.common import image_size_option
 from yolo_perf.cli.output import Output, output_options
 
 
-@click.command()
+@click.command(short_help="Show what each model computes and moves, beside the ridge.")
 @click.option("--sizes", default="", metavar="N,S,...", help="Model sizes [all].")
 @image_size_option
 @click.option("--measure", is_flag=True, help="Measure the roofs anew instead of reading the last ones.")

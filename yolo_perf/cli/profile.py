@@ -15,7 +15,7 @@ from yolo_perf.errors import UsageError
 DEFAULT_BACKEND = {"onnxruntime": "onnx"}
 
 
-@click.command()
+@click.command(short_help="Run one profiler over a model, and state what it costs.")
 @size_argument
 @click.option(
     "--with", "profilers", multiple=True, required=True, help="The profiler: cprofile, torch or onnxruntime."

@@ -80,7 +80,7 @@ def _change(ratio: Interval | None) -> tuple[str, str]:
 
 
 def _signed(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.1f}"
+    return f"{100 * (ratio - 1):+z.1f}"
 
 
 def _percent(fraction: float | None) -> str:

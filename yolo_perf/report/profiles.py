@@ -42,7 +42,7 @@ def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: 
 def _cost(run: ProfilerRun) -> str:
     return (
         f"The profiler's cost: {units.milliseconds(run.profiled_latency_s)} ms a call with it, "
-        f"{units.milliseconds(run.latency_s)} ms without: {100 * run.overhead:+.1f} %."
+        f"{units.milliseconds(run.latency_s)} ms without: {100 * run.overhead:+z.1f} %."
     )
 
 

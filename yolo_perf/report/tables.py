@@ -122,7 +122,7 @@ def models(
         total = 2 * sum(layer.macs for layer in counts) + others.total()
         shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in others.most_common())
         lines.append(wrapped(f"  yolov5{size}: {', '.join(shares)}", width, indent="    "))
-    return "\n".join([*lines, *_uncounted(rows)])
+    return "\n".join([*lines, *(wrapped(line, width) for line in _uncounted(rows))])
 
 
 def _uncounted(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]]) -> list[str]:
@@ -188,6 +188,7 @@ def render(table: Table | Text, *, width: int, color: bool) -> str:
         file=stream,
         width=width if isinstance(table, Text) else max(width, Console(width=UNBOUNDED).measure(table).maximum),
         force_terminal=color,
+        color_system="standard" if color else None,  # whoever asks decides, not what the environment says
         no_color=not color,
         highlight=False,
         markup=False,
