@@ -76,7 +76,8 @@ def ab(
       python:INTERPRETER     another interpreter or virtual environment
       env:NAME=VALUE,...     environment variables
       threads:N              threads of every engine
-      inject:KIND=AMOUNT     a known slow-down (spin, convolution, intermittent), as in inject:spin=3%@n-onnx
+      inject:KIND=AMOUNT     a known slow-down, as in inject:spin=3%@n-onnx; also
+                             convolution, intermittent
 
     Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
     1 regressed, missing, nothing measured or a side failed, 2 usage, 3 not decided (--strict), 4 the host was

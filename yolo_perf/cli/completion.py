@@ -20,11 +20,11 @@ def completion(shell: str) -> None:
     """Print the script that completes commands, options, sizes, optimisations and machines in SHELL.
 
     \b
-    bash   yolo-perf completion bash > ~/.local/share/bash-completion/completions/yolo-perf
-    zsh    yolo-perf completion zsh > FOLDER/_yolo-perf, FOLDER being in $fpath
-    fish   yolo-perf completion fish > ~/.config/fish/completions/yolo-perf.fish
+    bash  yolo-perf completion bash >> ~/.bash_completion
+    zsh   yolo-perf completion zsh > FOLDER/_yolo-perf, FOLDER being in $fpath
+    fish  yolo-perf completion fish > ~/.config/fish/completions/yolo-perf.fish
 
-    For one session of bash or zsh: eval "$(yolo-perf completion bash)"
+    For one session of bash or zsh: eval "$(yolo-perf completion SHELL)"
     """
     root = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
