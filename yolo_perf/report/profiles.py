@@ -35,7 +35,7 @@ def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: 
     if run.nodes:
         parts += [f"By operator, ms a call, {run.rounds} rounds:", _kinds(by_operator(run.nodes), top)]
         parts += ["", f"Top {top} of {len(run.nodes)} nodes:", _nodes(run.nodes[:top], run.nodes)]
-    parts += ["", _cost(run)]
+    parts += ["", wrapped(_cost(run), width)]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
 
 
