@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,9 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm", **changes}
 
 
-def on_a_terminal(program: list[str], columns: int = 80, **changes: str) -> tuple[int, str]:
+def on_a_terminal(
+    program: list[str], changes: Mapping[str, str] | None = None, *, columns: int = 80
+) -> tuple[int, str]:
     """The exit status of a program, and all that it wrote to a terminal that is its stdout and stderr."""
     import fcntl
     import pty
@@ -29,7 +32,7 @@ def on_a_terminal(program: list[str], columns: int = 80, **changes: str) -> tupl
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
-        program, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(**changes), cwd=ROOT
+        program, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(**changes or {}), cwd=ROOT
     )
     os.close(terminal)
     found = b""
