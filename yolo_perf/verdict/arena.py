@@ -92,7 +92,7 @@ class Arena:
                     raise UsageError(f"{side.name}: its interpreter loads yolo_perf from {reply['tree']}.")
             libraries = (opened[0]["libraries"], opened[1]["libraries"])
             names = self._names([reply["optimizations"] for reply in opened])
-            log.info("preparing %d cases on either side", len(names) * len(self.setup.sizes), extra=STEP)
+            log.info("preparing on either side: %s", ", ".join(names), extra=STEP)
             self._check_injections(names)
             prepared: list[dict[str, dict[str, Any]]] = []
             for number, process in enumerate(pair):
