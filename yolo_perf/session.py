@@ -13,7 +13,7 @@ import pytest
 
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.options import read_settings, setting_text
-from yolo_perf.progress import progress
+from yolo_perf.progress import Forecast, progress
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.accuracy import Judge
@@ -230,6 +230,7 @@ class PerfSession:
             raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
         if host.skip:
             return
+        self.config.pluginmanager.register(Forecast(self.config, asking), "yolo-perf-forecast")
         try:
             len(self.bench.dataset)
         except YoloPerfError as error:

@@ -9,6 +9,15 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
 
 
+def duration(seconds: float) -> str:
+    """A stretch of time to wait for: "35 s" in steps of five, "4 min" from a minute and a half, "2.5 h"."""
+    if seconds < 10:
+        return f"{seconds:.0f} s"
+    if seconds < 90:
+        return f"{5 * round(seconds / 5)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def rate(per_second: float) -> str:
     """A rate (images/s) with a precision that suits its size."""
     return f"{per_second:.1f}" if per_second < 1000 else f"{per_second:.0f}"
@@ -40,5 +49,5 @@ def percent(fraction: float) -> str:
 
 
 def signed_percent(ratio: float) -> str:
-    """A ratio (new / old) as a signed change in per cent: 1.1 gives "+10.0 %"."""
-    return f"{(ratio - 1) * 100:+.1f} %"
+    """A ratio (new / old) as a signed change in per cent: 1.1 gives "+10.0 %"; what rounds to nothing "+0.0 %"."""
+    return f"{(ratio - 1) * 100:+z.1f} %"

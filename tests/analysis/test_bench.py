@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -99,3 +100,18 @@ def test_a_dtype_without_a_roof_is_set_beside_the_fp32_one(bench: Bench) -> None
     assert bench.case("n", int8).dtype == "int8"
     bench.__dict__["peaks"] = replace(peaks(), flops_per_s={"fp32": 1e9})
     assert bench.case("n", int8).dtype == "fp32"
+
+
+def test_it_is_said_beforehand_how_long_an_analysis_takes(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "yolo_perf")
+    bench.settings = replace(bench.settings, budget_s=20)
+    assert (bench.rounds(0.5), bench.rounds(0.5, most=30), bench.rounds(10)) == (40, 30, 5)
+    assert bench.threads == 2
+    assert bench.plan(0.5) == Plan(warmup_rounds=1, rounds=40)
+    assert [record.getMessage() for record in caplog.records] == [
+        "timing 40 rounds, about 20 s",
+        "timing 30 rounds, about 15 s",
+        "timing 5 rounds, about 50 s",
+        "2 threads, one a usable core",
+        "40 rounds of 500.00 ms after 1 untimed ones",
+    ]

@@ -1,9 +1,10 @@
+import logging
 import threading
 from pathlib import Path
 
 import pytest
 
-from yolo_perf.backends.artefacts import artefact, cache_folder, discard
+from yolo_perf.backends.artefacts import artefact, cache_folder, discard, kept
 from yolo_perf.errors import YoloPerfError
 
 
@@ -84,3 +85,19 @@ def test_two_runs_at_once_both_get_the_whole_file(cache: Path) -> None:
         thread.join()
     assert found == ["whole" * 1000] * 4
     assert len(list(cache.iterdir())) == 1
+
+
+def test_what_is_built_and_what_is_read_is_said(caplog: pytest.LogCaptureFixture, cache: Path) -> None:
+    caplog.set_level(logging.DEBUG, "yolo_perf")
+
+    def said() -> list[str]:
+        assert kept("figure", {"key": "a"}, int, lambda: 7) == 7
+        words = [record.getMessage().split()[0] for record in caplog.records]
+        caplog.clear()
+        return words
+
+    assert said() == ["building", "built"]
+    assert said() == ["reading"]
+    (path,) = cache.glob("figure-*.json")
+    path.write_text("{")
+    assert said() == ["reading", path.name, "building", "built"]  # "... is damaged: making it anew"

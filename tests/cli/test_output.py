@@ -189,7 +189,8 @@ def test_a_path_that_may_not_be_written(
     ("columns", "terminal", "no_color", "to_terminal", "expected"),
     [
         (132, True, False, True, (132, True)),
-        (40, True, False, True, (80, True)),  # tables do not shrink below 80
+        (60, True, False, True, (60, True)),
+        (20, True, False, True, (40, True)),  # prose does not shrink below 40
         (132, True, True, True, (132, False)),
         (132, False, False, True, (132, False)),
         (80, True, False, False, (80, False)),
@@ -205,7 +206,9 @@ def test_width_and_colour_are_the_terminals(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     found = style(to_terminal=to_terminal)

@@ -13,6 +13,8 @@ import pytest
 from tests.factories import machine
 from tests.verdict import recorded
 from yolo_perf import cli
+from yolo_perf.cli import prove_gate
+from yolo_perf.pace import Left
 from yolo_perf.records import Machine, Pair
 from yolo_perf.verdict.rows import read_rows, write_rows
 
@@ -189,3 +191,20 @@ def test_what_was_recorded_before_an_interrupt_is_kept_and_packed(run: Run, tmp_
     code, _, err = run(*call)
     assert code == 2
     assert "is there already, and packed: record into another file." in err
+
+
+@pytest.mark.parametrize(
+    ("pairs", "seconds", "text"),
+    [
+        (None, None, ""),  # until Ctrl-C
+        (120, None, ", about 2 min left"),
+        (None, 600.0, ", about 10 min left"),
+        (120, 600.0, ", about 2 min left"),
+        (900, 600.0, ", about 10 min left"),
+        (None, -5.0, ""),
+    ],
+)
+def test_a_recording_ends_with_its_pairs_or_its_time(
+    pairs: float | None, seconds: float | None, text: str
+) -> None:
+    assert prove_gate._left(None if pairs is None else Left(seconds=pairs), seconds).text == text

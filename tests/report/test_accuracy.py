@@ -25,6 +25,12 @@ def test_the_table() -> None:
     ]
 
 
+def test_a_loss_of_minus_nothing_is_nothing() -> None:
+    rows = (accuracy(), accuracy("onnx", map50_95=0.367 + 1e-9), accuracy(STATIC, map50_95=0.369))
+    lost = [line.split()[3] for line in table(run(accuracy=rows)).splitlines()[2:5]]
+    assert lost == ["0.000", "0.000", "-0.002"]
+
+
 def test_without_labels_there_is_agreement_only() -> None:
     text = table(run(accuracy=(accuracy(map50=None, map50_95=None, boxes=0),)))
     assert [line.split()[1:] for line in text.splitlines()[2:3]] == [["-", "-", "-", "-", "200.0", "100.0"]]

@@ -110,15 +110,15 @@ base  ref:main env:A=1 (0123456789)
 head  inject:spin=5%@n-onnx
       torch 2.12.0 -> 2.13.0, onnxruntime 1.22.0 -> none
 
-case           base ms  head ms  diff %  interval %  sees %  verdict
-─────────────────────────────────────────────────────────────────────────
-n-eager          20.00    20.00    +0.0  -1.0..+1.0    +1.8  UNCHANGED
-n-onnx           20.00    21.00    +5.0  +4.0..+6.2    +1.8  REGRESSED
-n-batched        20.00    25.00    +0.1        ?..?       -  INCONCLUSIVE
-n-batched p90    20.00    25.00    +5.0  +4.0..+6.2    +1.8  IMPROVED
-(suite)              -        -    +5.0  +4.0..+6.2    +1.8  UNCHANGED
-n-onnx-int8          -        -       -           -       -  NEW
-n-warp               -        -       -           -       -  MISSING
+case           base ms  head ms  diff %  interval %  sees  verdict
+───────────────────────────────────────────────────────────────────────
+n-eager          20.00    20.00    +0.0  -1.0..+1.0  +1.8  UNCHANGED
+n-onnx           20.00    21.00    +5.0  +4.0..+6.2  +1.8  REGRESSED
+n-batched        20.00    25.00    +0.1        ?..?     -  INCONCLUSIVE
+n-batched p90    20.00    25.00    +5.0  +4.0..+6.2  +1.8  IMPROVED
+(suite)              -        -    +5.0  +4.0..+6.2  +1.8  UNCHANGED
+n-onnx-int8          -        -       -           -     -  NEW
+n-warp               -        -       -           -     -  MISSING
 
 n-eager: surely within 3 % (6 pairs).
 n-onnx: surely more than +1.0 % (p 1.5e-05) (16 fresh pairs).
@@ -128,7 +128,8 @@ n-batched p90: surely more than -20.0 % (p 0.001) (6 pairs).
 n-onnx-int8: this tree does not have it.
 n-warp: no room.
 Times are of an image: low quantiles, medians over the pairs. Interval: 95%, of
-  the change. Sees: the smallest slow-down that these pairs could have shown.
+  the change. Sees: the smallest slow-down in % that these pairs could have
+  shown.
 (suite): the mean change of the cases that nothing suspects.
 Controls, the same code on both sides: (fma) +0.1 %, (triad) -2.0 %.
 Host, of 6 s timed: 0.2 s stolen, 0.5 s waited for a CPU, 7 involuntary
@@ -146,7 +147,7 @@ def test_the_table() -> None:
 def test_a_long_name_widens_the_table_instead_of_being_cut() -> None:
     long = replace(REGRESSED, label="n-onnx-static-int8 p90")
     line = next(line for line in paired(result(outcome=outcome(decisions=(long,)))).splitlines() if "5.0" in line)
-    assert line == "n-onnx-static-int8 p90    20.00    21.00    +5.0  +4.0..+6.2    +1.8  REGRESSED"
+    assert line == "n-onnx-static-int8 p90    20.00    21.00    +5.0  +4.0..+6.2  +1.8  REGRESSED"
 
 
 def test_sides_with_the_same_libraries_name_none() -> None:

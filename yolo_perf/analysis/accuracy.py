@@ -26,6 +26,7 @@ from yolo_perf.analysis.memory import require_memory
 from yolo_perf.analysis.parity import Seen
 from yolo_perf.backends.artefacts import kept
 from yolo_perf.backends.registry import Backend, backends
+from yolo_perf.pace import STEP, Steps
 from yolo_perf.pipeline import boxes, images, labels, letterbox
 from yolo_perf.pipeline.boxes import Detections
 from yolo_perf.pipeline.labels import Labels, read_labels
@@ -171,6 +172,7 @@ class Judge:
         shape: Callable[..., tuple[NDArray[np.float32], Letterbox]]
         shape = letterbox.rectangular if protocol == "rectangular" else letterbox.letterbox
         found = _Output(seen=[], rows=[], candidates=[], truths=[])
+        steps = Steps(self.pictures)
         for index in range(self.pictures):
             image, geometry = shape(self.bench.dataset.load(index), case.image_size)
             rows = infer(image[None])[0]
@@ -181,7 +183,8 @@ class Judge:
                 found.candidates.append(_candidates(rows, geometry))
                 found.truths.append(_truth(self.labels.rows[index], geometry))
             if (index + 1) % PROGRESS_STEP == 0:
-                log.info("%s: %d of %d pictures", case.label, index + 1, self.pictures)
+                left = steps.left(index + 1).text
+                log.info("%s: %d of %d pictures%s", case.label, index + 1, self.pictures, left, extra=STEP)
         return found
 
 

@@ -17,10 +17,12 @@ from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import prepare_subject
 from yolo_perf.machine.identity import describe, identify
 from yolo_perf.machine.peaks import measure_peaks
+from yolo_perf.pace import STEP
 from yolo_perf.pipeline.images import Dataset, open_dataset
 from yolo_perf.pipeline.letterbox import Letterbox, letterbox, stack
 from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Run, Timed
 from yolo_perf.settings import Settings
+from yolo_perf.units import duration, milliseconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +74,7 @@ class Bench:
                 threads,
                 usable,
             )
+        log.debug("%d threads, %s", threads, "as asked for" if self.settings.threads else "one a usable core")
         return threads
 
     @cached_property
@@ -138,7 +141,11 @@ class Bench:
 
     def plan(self, round_s: float) -> Plan:
         """Warm-up and rounds of a benchmark whose round takes so many seconds."""
-        return plan(round_s, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+        chosen = plan(round_s, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+        log.debug(
+            "%d rounds of %s ms after %d untimed ones", chosen.rounds, milliseconds(round_s), chosen.warmup_rounds
+        )
+        return chosen
 
     def prepare(self, backend: Backend, case: Case) -> "tuple[Infer, Parity]":
         """The case as an inference callable whose output agrees with eager's. Raises as `measure` does."""
@@ -159,9 +166,15 @@ class Bench:
         factor = dict(self.settings.slow_down).get(case.label)
         return slowed(call, factor, self.clock) if factor else call
 
-    def rounds(self, round_s: float) -> int:
-        """Rounds of an analysis: as many as are asked for, else what the budget holds, 5 to 200."""
-        return self.settings.rounds or min(max(int(self.settings.budget_s / round_s), 5), 200)
+    def rounds(self, round_s: float, most: int | None = None) -> int:
+        """Rounds of an analysis: as many as are asked for, else what the budget holds, 5 to 200; `most` at most.
+
+        It is said now how long they will take: while they are timed nothing is.
+        """
+        rounds = self.settings.rounds or min(max(int(self.settings.budget_s / round_s), 5), 200)
+        rounds = min(rounds, most or rounds)
+        log.info("timing %d rounds, about %s", rounds, duration(rounds * round_s), extra=STEP)
+        return rounds
 
     def subject(self, size: str) -> Subject:
         """The size's model; the previous size's is let go first, for memory's sake."""

@@ -133,7 +133,7 @@ def _torch(look: _Look) -> ProfilerRun:
     def call() -> None:
         infer(images)
 
-    planned = min(_planned(look.bench, call, calls=2), MAX_TRACED_ROUNDS)
+    planned = _planned(look.bench, call, calls=2, most=MAX_TRACED_ROUNDS)
     (before,) = alternate([call], (planned + 1) // 2, look.bench.clock)
     if len(before) < (planned + 1) // 2:
         raise KeyboardInterrupt  # nothing was profiled yet
@@ -233,11 +233,11 @@ PROFILERS: dict[str, Callable[[_Look], ProfilerRun]] = {
 }
 
 
-def _planned(bench: "Bench", call: Callable[[], object], calls: int) -> int:
+def _planned(bench: "Bench", call: Callable[[], object], calls: int, most: int | None = None) -> int:
     """Rounds of so many calls within the budget, after an untimed call."""
     call()
     ((once,),) = alternate([call], 1, bench.clock)
-    return bench.rounds(calls * once)
+    return bench.rounds(calls * once, most)
 
 
 def _place(file: str, line: int, name: str) -> str:

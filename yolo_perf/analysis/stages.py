@@ -1,16 +1,20 @@
 """Where a picture's time goes: loading, preprocessing, inference, postprocessing."""
 
+import logging
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from yolo_perf.backends.registry import Backend
 from yolo_perf.errors import UsageError
+from yolo_perf.pace import STEP
 from yolo_perf.pipeline.stages import run_pictures
 from yolo_perf.records import STAGES, StageRun, StageTimes
+from yolo_perf.units import duration
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
 
+log = logging.getLogger(__name__)
 
 MIN_PICTURES = 10
 
@@ -89,6 +93,8 @@ def measure_stages(
     affordable = max(int(bench.settings.budget_s / step_s) * batch, MIN_PICTURES)
     planned = -((pictures or min(affordable, len(bench.dataset))) // -batch)  # whole batches
     pipeline.read_ahead(planned)
+    said = (pipeline.case.label, planned * batch, duration(planned * step_s))
+    log.info("%s: %d pictures, about %s", *said, extra=STEP)
     try:
         for _ in range(planned):
             pipeline.step()

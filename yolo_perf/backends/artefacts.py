@@ -47,6 +47,7 @@ def artefact(
     folder = cache_folder()
     path = folder / f"{label}-{digest}{suffix}"
     if path.is_file() and path.stat().st_size:
+        log.debug("reading %s, built before", path)
         return path
     log.log(level, "building %s (once; kept in %s)", label, folder)
     started = time.perf_counter()
@@ -82,6 +83,7 @@ def kept(label: str, key: dict[str, str], kind: Any, make: Callable[[], T]) -> T
         try:
             found: T = msgspec.json.decode(path.read_bytes(), type=kind)
         except DAMAGE:
+            log.debug("%s is damaged: making it anew", path.name)
             discard(path)
             raise
         return found

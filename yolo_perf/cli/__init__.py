@@ -1,6 +1,7 @@
 """The command line: parse, call, print, exit code. Heavy imports wait for the command that needs them."""
 
-import logging
+import contextlib
+import signal
 import sys
 
 import click
@@ -14,6 +15,7 @@ from yolo_perf.cli import (
     best,
     calibrate,
     compare,
+    completion,
     export,
     fetch,
     history,
@@ -28,13 +30,26 @@ from yolo_perf.cli import (
     schema,
     stages,
 )
+from yolo_perf.cli.group import Commands, ReaderGoneError
 from yolo_perf.cli.output import INTERRUPTED_EXIT
+from yolo_perf.cli.terminal import (
+    end_step,
+    settle_streams,
+    show_what_can_be,
+    status,
+    verbosity_options,
+    with_verbosity,
+)
 from yolo_perf.errors import UsageError, YoloPerfError
 
 USAGE_EXIT, FAILURE_EXIT = 2, 1
+PIPE_EXIT = 128 + getattr(signal, "SIGPIPE", 13)
+"""What a shell says of a program whose reader went away; 1 would be taken for a verdict."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "YOLO_PERF"})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "YOLO_PERF"}
+)
 @click.version_option(__version__, prog_name="yolo-perf")
 def cli() -> None:
     """Measure YOLOv5 inference on CPUs, and see what it could reach.
@@ -64,27 +79,44 @@ COMMANDS = (
     export.export,
     schema.schema,
     pictures.detect,
+    completion.completion,
 )
+cli.params.extend(verbosity_options())
 for command in COMMANDS:
-    cli.add_command(command)
+    cli.add_command(with_verbosity(command))
 
 
 def main() -> None:
     """The console script: errors of the user's as one line; exit code 2 for usage, 130 for Ctrl-C, else 1."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("yolo_perf").setLevel(logging.INFO)
+    show_what_can_be()
+    with status():
+        code = _run()
+    settle_streams()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command that was asked for."""
     try:
         cli(standalone_mode=False)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except ReaderGoneError:
+        return PIPE_EXIT
     except click.ClickException as error:
+        end_step()
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        sys.exit(INTERRUPTED_EXIT)
-    except UsageError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(USAGE_EXIT)
+        return _failed("Interrupted.", INTERRUPTED_EXIT)
     except (YoloPerfError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(FAILURE_EXIT)
-    sys.exit(0)
+        return _failed(f"Error: {error}", USAGE_EXIT if isinstance(error, UsageError) else FAILURE_EXIT)
+    return 0
+
+
+def _failed(message: str, code: int) -> int:
+    """The exit code, once it was said why on a line of its own, where anybody can still be told."""
+    with contextlib.suppress(OSError):
+        end_step()
+        click.echo(message, err=True)
+    return code

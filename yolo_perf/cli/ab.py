@@ -1,5 +1,6 @@
 """`yolo-perf ab`."""
 
+import logging
 import random
 import sys
 import time
@@ -12,17 +13,19 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pace import STEP
 
 if TYPE_CHECKING:
     from yolo_perf.verdict.arena import Arena
-    from yolo_perf.verdict.course import Progress
     from yolo_perf.verdict.gate import Rules
     from yolo_perf.verdict.result import Result
+
+log = logging.getLogger(__name__)
 
 FAILED_EXIT, UNDECIDED_EXIT, HOST_EXIT = 1, 3, 4
 
 
-@click.command()
+@click.command(short_help="Decide whether HEAD is slower than BASE, by process pairs.")
 @click.option("--base", multiple=True, metavar="SIDE", help="What to compare with; repeat to combine.")
 @click.option(
     "--head", multiple=True, metavar="SIDE", help="What is judged [this installation]; repeat to combine."
@@ -73,7 +76,8 @@ def ab(
       python:INTERPRETER     another interpreter or virtual environment
       env:NAME=VALUE,...     environment variables
       threads:N              threads of every engine
-      inject:KIND=AMOUNT     a known slow-down (spin, convolution, intermittent), as in inject:spin=3%@n-onnx
+      inject:KIND=AMOUNT     a known slow-down, as in inject:spin=3%@n-onnx; also
+                             convolution, intermittent
 
     Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
     1 regressed, missing, nothing measured or a side failed, 2 usage, 3 not decided (--strict), 4 the host was
@@ -100,6 +104,7 @@ def ab(
 
 def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:
     from yolo_perf.report import paired as report
+    from yolo_perf.verdict.outlook import Outlook
     from yolo_perf.verdict.paired import compare_sides
     from yolo_perf.verdict.result import Result
 
@@ -108,15 +113,14 @@ def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, 
     if not survey.subjects and not survey.absent:
         raise YoloPerfError("Nothing to measure: neither side can run any of these cases here.")
     rules.check(len(survey.subjects))
-    progress = _Progress()
+    outlook = Outlook(ends=None if budget is None else started + budget)
     outcome = compare_sides(
         arena.measure,
         [subject.label for subject in survey.subjects],
         rules,
-        tell=progress,
+        tell=lambda progress: log.info("%s", outlook.text(progress), extra=STEP),
         in_time=lambda: budget is None or time.monotonic() - started < budget,
     )
-    progress.clear()
     result = Result(
         sides=arena.sides,
         setup=arena.setup,
@@ -167,21 +171,3 @@ def _floors(baselines: Path) -> dict[str, float]:
 
     found = read_calibration(baselines, identify(with_torch=False))
     return found.paired_floors if found else {}
-
-
-class _Progress:
-    """The running estimates on stderr, after each pair: nothing is printed while rounds are timed."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, progress: "Progress") -> None:
-        """One line, which replaces the last one on a terminal."""
-        found = ", ".join(f"{label} {100 * (ratio - 1):+.1f} %" for label, ratio in progress.ratios.items())
-        text = f"{progress.stage} {progress.pair}/{progress.pairs}: {found}"
-        click.echo(f"\r\033[K{text[:200]}" if self._live else text, err=True, nl=not self._live)
-
-    def clear(self) -> None:
-        """Take the last line away."""
-        if self._live:
-            click.echo("\r\033[K", err=True, nl=False)

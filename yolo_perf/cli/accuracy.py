@@ -1,5 +1,6 @@
 """`yolo-perf accuracy`."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from yolo_perf.errors import BackendUnavailable, YoloPerfError
 if TYPE_CHECKING:
     from yolo_perf.records import Accuracy
 
+log = logging.getLogger(__name__)
 
-@click.command()
+
+@click.command(short_help="Show what each optimisation still detects.")
 @size_argument
 @optimizations_option
 @click.option(
@@ -46,7 +49,7 @@ def accuracy(size: str, *, optimizations: str, pictures: int, output: Output, **
         try:
             found.append(judge.judge(backend))
         except BackendUnavailable as error:
-            click.echo(f"Skipped: {error}", err=True)
+            log.warning("Skipped: %s", error)
         except KeyboardInterrupt:
             interrupted = True
             break

@@ -1,5 +1,6 @@
 """`yolo-perf audit`."""
 
+import logging
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from yolo_perf.analysis.audit import Audit
     from yolo_perf.analysis.bench import Bench
 
+log = logging.getLogger(__name__)
 
-@click.command()
+
+@click.command(short_help="Show what of a quantised model really runs in integers.")
 @size_argument
 @click.option("--time/--no-time", "timing", default=True, help="Time each beside FP32 in the same engine [yes].")
 @bench_options(rounds=False)
@@ -35,7 +38,7 @@ def audit(size: str, *, timing: bool, output: Output, **options: Any) -> None:
         try:
             rows.append(analysis.audit(bench, size, backend))
         except (BackendUnavailable, ParityError) as error:
-            click.echo(f"Skipped: {error}", err=True)
+            log.warning("Skipped: %s", error)
     if not rows:
         raise YoloPerfError("None of the quantised optimisations can run here.")
     if timing:

@@ -7,6 +7,7 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked
+from yolo_perf.cli.completion import machines, saved_runs
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import BaselineError
 
@@ -14,7 +15,7 @@ DAMAGED_EXIT = 1
 KEEP = 5
 
 
-@click.group()
+@click.group(short_help="See, add and thin out the saved runs.")
 def baseline() -> None:
     """See, add and thin out the saved runs that later ones are compared with."""
 
@@ -41,7 +42,7 @@ def list_(baselines: Path, output: Output) -> None:
 
 
 @baseline.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=saved_runs)
 @baselines_option
 @output_options()
 def show(name: str | None, baselines: Path, output: Output) -> None:
@@ -90,7 +91,7 @@ def promote_run(run: Path, shrink: bool, baselines: Path) -> None:
 
 
 @baseline.command()
-@click.argument("machine", required=False)
+@click.argument("machine", required=False, shell_complete=machines)
 @click.option(
     "--keep",
     default=str(KEEP),

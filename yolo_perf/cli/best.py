@@ -1,5 +1,6 @@
 """`yolo-perf best`."""
 
+import logging
 import random
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import checked, open_bench, paired_options, paired_setup
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import BackendUnavailable, NotEnoughMemory, ParityError
+from yolo_perf.pace import STEP, Steps
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from yolo_perf.verdict.arena import Setup
     from yolo_perf.verdict.contest import Contest, Limits
 
+log = logging.getLogger(__name__)
+
 NONE_EXIT = 1
 
 
-@click.command()
+@click.command(short_help="Name the fastest optimisation of each size here.")
 @click.option(
     "--max-map-drop",
     default="0.01",
@@ -89,13 +93,14 @@ def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Li
         for backend in (each for each in entrants if each.name in accuracies):
             case = accuracies[backend.name].case
             memories[backend.name] = measure_memory(case, bench.subject(size), backend, setup.data).peak_bytes
+    steps = Steps(sets)
     times = race(
         [accuracy.case for accuracy in accuracies.values()],
         setup,
         sets=sets,
         time_limit_s=600,
         rng=random.Random(),  # noqa: S311
-        tell=lambda done: click.echo(f"{size}: set {done} of {sets}", err=True),
+        tell=lambda done: log.info("%s: set %d of %d%s", size, done, sets, steps.left(done).text, extra=STEP),
     )
     reference = accuracies["eager"].map50_95
     contenders = []

@@ -1,5 +1,6 @@
 """`yolo-perf calibrate`."""
 
+import logging
 import math
 import random
 from datetime import UTC, datetime
@@ -12,10 +13,13 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.pace import STEP, Steps
 
 if TYPE_CHECKING:
     from yolo_perf.records import Pair
     from yolo_perf.verdict.arena import Arena
+
+log = logging.getLogger(__name__)
 
 LEAST_PAIRS = 6
 TIME_LIMIT_S = 300
@@ -74,10 +78,11 @@ def _measure(arena: "Arena", pairs: int) -> "list[Pair]":
     labels = [subject.label for subject in arena.survey().subjects]
     if not labels:
         raise YoloPerfError("Nothing to calibrate: none of these cases can run here.")
-    found = []
-    for number in range(1, pairs + 1):
+    found: list[Pair] = []
+    steps = Steps(pairs)
+    for done in range(1, pairs + 1):
         found.append(arena.measure(labels))
-        click.echo(f"pair {number} of {pairs}", err=True)
+        log.info("pair %d of %d%s", done, pairs, steps.left(done).text, extra=STEP)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf import settings as parse
+from yolo_perf.cli import completion
 from yolo_perf.settings import Settings
 from yolo_perf.yolov5.sizes import check_size
 
@@ -23,7 +24,7 @@ def checked(read: Callable[..., Any], *arguments: object) -> Callable[..., Any]:
     return lambda _context, _parameter, value: None if value is None else read(value, *arguments)
 
 
-size_argument = click.argument("size", callback=checked(check_size))
+size_argument = click.argument("size", callback=checked(check_size), shell_complete=completion.sizes)
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -56,7 +57,13 @@ baselines_option = click.option(
     show_default=True,
     help="Folder of saved baselines.",
 )
-optimizations_option = click.option("--optimizations", default="", metavar="NAME,...", help="Optimisations [all].")
+optimizations_option = click.option(
+    "--optimizations",
+    default="",
+    metavar="NAME,...",
+    help="Optimisations [all].",
+    shell_complete=completion.listed(completion.optimizations),
+)
 rounds_option = click.option(
     "--rounds",
     default=None,
@@ -78,7 +85,13 @@ def budget_option(default: float) -> Callable[[Command], Command]:
 
 def backend_option(default: str) -> Callable[[Command], Command]:
     """--backend with a default of its own; its name is checked when the registry is loaded."""
-    return click.option("--backend", default=default, show_default=True, help="The optimisation.")
+    return click.option(
+        "--backend",
+        default=default,
+        show_default=True,
+        help="The optimisation.",
+        shell_complete=completion.optimizations,
+    )
 
 
 def bench_options(default_budget: float | None = None, *, rounds: bool = True) -> Callable[[Command], Command]:
@@ -120,7 +133,14 @@ def open_bench(
 def paired_options(command: Command) -> Command:
     """What both sides of a paired measurement run; `paired_setup` takes them."""
     options: list[Callable[[Command], Command]] = [
-        click.option("--sizes", default="n", show_default=True, metavar="SIZE,...", help="Model sizes."),
+        click.option(
+            "--sizes",
+            default="n",
+            show_default=True,
+            metavar="SIZE,...",
+            help="Model sizes.",
+            shell_complete=completion.listed(completion.sizes),
+        ),
         optimizations_option,
         click.option(
             "--batch",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolo_perf.cli.common import baselines_option
+from yolo_perf.cli.completion import saved_runs
 from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import BaselineError
 
@@ -21,8 +22,8 @@ BASIS = (
 )
 
 
-@click.command()
-@click.argument("saved", nargs=-1, required=True)
+@click.command(short_help="Set saved runs side by side; judge two of one machine.")
+@click.argument("saved", nargs=-1, required=True, shell_complete=saved_runs)
 @baselines_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where a verdict is inconclusive or incomparable.")
 @click.option(

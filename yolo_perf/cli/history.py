@@ -33,7 +33,7 @@ def read_date(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(short_help="Look back over saved runs: trends and change points.")
 @click.argument("saved", nargs=-1)
 @click.option(
     "--runs",

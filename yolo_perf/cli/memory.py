@@ -1,5 +1,6 @@
 """`yolo-perf memory`."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from yolo_perf.errors import BackendUnavailable, NotEnoughMemory, YoloPerfError
 if TYPE_CHECKING:
     from yolo_perf.records import Memory
 
+log = logging.getLogger(__name__)
 
-@click.command()
+
+@click.command(short_help="Show the memory that each optimisation holds.")
 @size_argument
 @optimizations_option
 @batch_option
@@ -43,7 +46,7 @@ def memory(size: str, *, optimizations: str, batch: int | None, output: Output, 
     if not rows:
         raise click.Abort if interrupted else YoloPerfError(refused[0])
     for reason in refused:
-        click.echo(f"Skipped: {reason}", err=True)
+        log.warning("Skipped: %s", reason)
     found = plain.memory_rows(rows)
     output.show(lambda **style: sweeps.memory(rows, **style), found, found)
     if interrupted:

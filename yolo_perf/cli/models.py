@@ -4,11 +4,15 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import image_size_option
+from yolo_perf.cli.completion import listed
+from yolo_perf.cli.completion import sizes as complete_sizes
 from yolo_perf.cli.output import Output, output_options
 
 
-@click.command()
-@click.option("--sizes", default="", metavar="N,S,...", help="Model sizes [all].")
+@click.command(short_help="Show what each model computes and moves, beside the ridge.")
+@click.option(
+    "--sizes", default="", metavar="N,S,...", help="Model sizes [all].", shell_complete=listed(complete_sizes)
+)
 @image_size_option
 @click.option("--measure", is_flag=True, help="Measure the roofs anew instead of reading the last ones.")
 @output_options()

@@ -13,10 +13,13 @@ from typing import Any, Literal
 
 import click
 
+from yolo_perf.cli.terminal import end_step, has_color
 from yolo_perf.errors import UsageError, YoloPerfError
 
 Row = Mapping[str, object]
 INTERRUPTED_EXIT = 130
+LEAST_WIDTH = 40
+"""Prose in fewer columns is a list of words."""
 
 output_option = click.option(
     "--output",
@@ -43,8 +46,9 @@ class Output:
             text = csv_text(rows)
         else:
             text = table(**style(to_terminal=self.path is None))
+        end_step()
         if self.path is None:
-            click.echo(text)
+            print_result(text)
             return
         write_text(self.path, text + "\n")
 
@@ -52,10 +56,23 @@ class Output:
 def emit(content: bytes, path: Path | None) -> None:
     """Write a file's content to a path, whole or not at all; to standard output where there is no path."""
     if path is None:
-        click.echo(content, nl=False)
+        print_result(content)
         return
     check_writable(path)
     write_file(path, content)
+
+
+def print_result(text: str | bytes) -> None:
+    """Print a result; a text with a line end. A reader that went away is no error.
+
+    Raises YoloPerfError where it cannot be printed.
+    """
+    try:
+        click.echo(text, color=has_color(sys.stdout), nl=isinstance(text, str))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise YoloPerfError(f"Cannot write the result: {error.strerror or error}.") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,6 +138,9 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def style(*, to_terminal: bool = True) -> dict[str, Any]:
-    """Width and colour of the terminal; 80 columns and none where there is none."""
-    color = to_terminal and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return {"width": max(80, shutil.get_terminal_size((80, 24)).columns), "color": color}
+    """Width of the terminal, 80 columns where there is none, and whether to colour; a file is never coloured.
+
+    A table that needs more columns has more: what it holds is never cut off. Prose keeps to the width.
+    """
+    width = shutil.get_terminal_size((80, 24)).columns
+    return {"width": max(LEAST_WIDTH, width), "color": to_terminal and has_color(sys.stdout)}

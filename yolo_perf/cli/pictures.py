@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from yolo_perf.cli.common import data_option, image_size_option
+from yolo_perf.cli.completion import sizes
 from yolo_perf.yolov5.sizes import check_size
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--size", default="n", show_default=True, help="Model size.")
+@click.option("--size", default="n", show_default=True, help="Model size.", shell_complete=sizes)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the pictures.")
 @data_option
 @image_size_option

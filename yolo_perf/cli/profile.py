@@ -9,18 +9,24 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import batch_option, bench_options, open_bench, size_argument
+from yolo_perf.cli.completion import optimizations
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
 from yolo_perf.errors import UsageError
 
 DEFAULT_BACKEND = {"onnxruntime": "onnx"}
 
 
-@click.command()
+@click.command(short_help="Run one profiler over a model, and state what it costs.")
 @size_argument
 @click.option(
     "--with", "profilers", multiple=True, required=True, help="The profiler: cprofile, torch or onnxruntime."
 )
-@click.option("--backend", default=None, help="The optimisation [eager; onnx for onnxruntime].")
+@click.option(
+    "--backend",
+    default=None,
+    help="The optimisation [eager; onnx for onnxruntime].",
+    shell_complete=optimizations,
+)
 @batch_option
 @click.option("--shapes", is_flag=True, help="Tell operators apart by their inputs' shapes (torch).")
 @click.option("--top", default="15", show_default=True, help="Rows of a table.")

@@ -1,6 +1,7 @@
 """`yolo-perf prove-gate`: the gate's false alarms and power, from recorded pairs; and the recording of them."""
 
 import contextlib
+import logging
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import checked, paired_options, paired_setup
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
 from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.pace import NOTHING, STEP, Left, Steps
 from yolo_perf.verdict.disturb import DISTURBANCES
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from yolo_perf.verdict.arena import Setup
     from yolo_perf.verdict.proof import Mapper
     from yolo_perf.verdict.recording import Setting
+
+log = logging.getLogger(__name__)
 
 TIME_LIMIT_S = 300.0
 SCORING = ("suites", "seed", "as_json", "as_csv", "output_path")
@@ -189,6 +193,7 @@ def _record_rows(
     setup = paired_setup(**options)
     check_setup(path, describe(machine), _described(setup))
     measure = _measurer(setup, inject)
+    steps = Steps(pairs or 0)
     ends = time.monotonic() + 60 * minutes if minutes else None
 
     def more(number: int) -> bool:
@@ -197,8 +202,16 @@ def _record_rows(
     header = Header(
         machine=describe(machine), created=datetime.now(UTC).isoformat(timespec="seconds"), setup=_described(setup)
     )
-    for row in record(measure, path, settings, header=header, more=more):
-        click.echo(f"{row.inject or 'identical'}, {row.disturb}: {row.took:.1f} s", err=True)
+    for done, row in enumerate(record(measure, path, settings, header=header, more=more), 1):
+        left = _left(steps.left(done) if pairs else None, ends - time.monotonic() if ends else None)
+        log.info("%s, %s: %.1f s%s", row.inject or "identical", row.disturb, row.took, left.text, extra=STEP)
+
+
+def _left(of_pairs: Left | None, seconds: float | None) -> Left:
+    """Until the pairs or the time are full, whichever is first; nothing where only Ctrl-C ends it."""
+    if of_pairs is not None and (seconds is None or of_pairs.seconds <= seconds):
+        return of_pairs
+    return NOTHING if seconds is None else Left(seconds=max(0.0, seconds))
 
 
 def _described(setup: "Setup") -> str:

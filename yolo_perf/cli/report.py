@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf.cli.common import baselines_option
-from yolo_perf.cli.output import check_writable, write_text
+from yolo_perf.cli.output import check_writable, print_result, write_text
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ EXTRA = "pip install 'yolo-perf[report]'"
 PLOT_WIDTH = 900
 
 
-@click.command()
+@click.command(short_help="Tell what saved runs say, as a page, Markdown or charts.")
 @click.argument("saved", nargs=-1, required=True, metavar="RUN.json...")
 @click.option("--html", "html_path", type=click.Path(path_type=Path), metavar="FILE", help="Write one page there.")
 @click.option(
@@ -72,7 +72,7 @@ def report(
         write_text(markdown_path, markdown(story))
         click.echo(f"Wrote {markdown_path}")
     elif html_path is None and plots is None:
-        click.echo(markdown(story), nl=False)
+        print_result(markdown(story).rstrip("\n"))
 
 
 def _story(saved: tuple[str, ...], baselines: Path) -> "Story":

@@ -1,5 +1,6 @@
 """`yolo-perf stages`."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import bench_options, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
+from yolo_perf.pace import STEP
 
 if TYPE_CHECKING:
     from yolo_perf.records import StageRun
 
+log = logging.getLogger(__name__)
 
-@click.command()
+
+@click.command(short_help="Show where a picture's time goes, from its file to the boxes.")
 @size_argument
 @optimizations_option
 @click.option("--pictures", default=None, help="Pictures of each [as many as the budget holds, all at most].")
@@ -37,12 +41,12 @@ def stages(
     runs: list[StageRun] = []
     interrupted = False
     for backend in chosen:
-        click.echo(f"{backend.name}: {backend.summary}", err=True)
+        log.info("%s: %s", backend.name, backend.summary, extra=STEP)
         try:
             runs.append(measure_stages(bench, size, backend, pictures=number, cold=cold))
             interrupted = not runs[-1].complete
         except BackendUnavailable as error:
-            click.echo(f"Skipped: {error}", err=True)
+            log.warning("Skipped: %s", error)
         except KeyboardInterrupt:
             interrupted = True
         if interrupted:

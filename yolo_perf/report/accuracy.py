@@ -24,7 +24,7 @@ def accuracy(run: Run, *, width: int = 80, color: bool = False) -> str:
             each.case.label,
             average_precision(each.map50),
             average_precision(each.map50_95),
-            "-" if loss is None else f"{loss:.3f}",
+            "-" if loss is None else f"{loss:z.3f}",
             "-" if loss is None else f"{tolerance(each):.3f}",
             f"{each.sqnr_db:.1f}",
             f"{100 * each.box_agreement:.1f}",

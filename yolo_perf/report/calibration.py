@@ -9,12 +9,12 @@ from yolo_perf.verdict.calibration import CAP, Calibration
 
 def calibration(found: Calibration, path: Path, *, width: int = 80, color: bool = False) -> str:
     """A row for each case: what sessions and pairs of the same code differ by."""
-    table = columns("case", ("session sd %", "session floor %", "paired sd %", "paired floor %"), "")
+    table = columns("case, in %", ("session sd", "session floor", "paired sd", "paired floor"), "")
     for label, noise in found.cases.items():
         table.add_row(
             printable(label),
             *map(_percent, (noise.session_sd, noise.session_floor, noise.paired_sd, noise.paired_floor)),
-            "" if noise.gateable else f"differs by more than {CAP:.0%}",
+            "" if noise.gateable else f"beyond {CAP:.0%}",
         )
     notes = (
         f"{found.pairs} pairs of processes of the same code. A paired floor above 1 % widens the margin of "

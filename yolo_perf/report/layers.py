@@ -72,7 +72,7 @@ def _sum(profile: LayerProfile) -> str:
     return (
         f"Layers{between}: {units.milliseconds(profile.layers_s)} ms an image; without instruments "
         f"{units.milliseconds(profile.latency_s)} ms: "
-        f"the sum differs by {off:+.1f} %. Interquartile means of {profile.rounds} rounds, in turn.{cost}"
+        f"the sum differs by {off:+z.1f} %. Interquartile means of {profile.rounds} rounds, in turn.{cost}"
     )
 
 

@@ -19,7 +19,7 @@ from yolo_perf.verdict.stats import hodges_lehmann
 
 def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     """Who was compared, a row for each case, why, and how the host behaved."""
-    table = columns("case", ("base ms", "head ms", "diff %", "interval %", "sees %"), "verdict")
+    table = columns("case", ("base ms", "head ms", "diff %", "interval %", "sees"), "verdict")
     batches = {subject.label: subject.batch for subject in result.survey.subjects}
     for decision in result.decisions:
         table.add_row(
@@ -79,7 +79,8 @@ def _change(ratio: Interval | None) -> tuple[str, str]:
 
 
 def _signed(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.1f}"
+    change = 100 * (ratio - 1)
+    return f"{change:+z.1f}" if change < 99.95 else f"{change:+.0f}"
 
 
 def _percent(fraction: float | None) -> str:
@@ -108,7 +109,7 @@ def _legend(result: Result) -> list[str]:
     confidence = f"{result.rules.confidence:.0%}"
     lines = [
         f"Times are of an image: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
-        "Sees: the smallest slow-down that these pairs could have shown."
+        "Sees: the smallest slow-down in % that these pairs could have shown."
     ]
     if any(decision.label == SUITE for decision in result.decisions):
         lines.append(f"{SUITE}: the mean change of the cases that nothing suspects.")

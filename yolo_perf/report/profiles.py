@@ -35,14 +35,14 @@ def profile(run: ProfilerRun, source: str, top: int, *, width: int = 80, color: 
     if run.nodes:
         parts += [f"By operator, ms a call, {run.rounds} rounds:", _kinds(by_operator(run.nodes), top)]
         parts += ["", f"Top {top} of {len(run.nodes)} nodes:", _nodes(run.nodes[:top], run.nodes)]
-    parts += ["", _cost(run)]
+    parts += ["", wrapped(_cost(run), width)]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
 
 
 def _cost(run: ProfilerRun) -> str:
     return (
         f"The profiler's cost: {units.milliseconds(run.profiled_latency_s)} ms a call with it, "
-        f"{units.milliseconds(run.latency_s)} ms without: {100 * run.overhead:+.1f} %."
+        f"{units.milliseconds(run.latency_s)} ms without: {100 * run.overhead:+z.1f} %."
     )
 
 

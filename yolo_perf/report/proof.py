@@ -122,7 +122,7 @@ def _condition(condition: Condition, *, width: int, color: bool) -> list[str]:
     )
     if alarms.reused >= 0.005 * alarms.suites:
         said += f" {share['reused']} had to deal a pair twice: more pairs would tell more."
-    return [_heading(condition), render(table, width=width, color=color), wrapped(said, width)]
+    return [wrapped(_heading(condition), width), render(table, width=width, color=color), wrapped(said, width)]
 
 
 def _heading(condition: Condition) -> str:

@@ -18,8 +18,12 @@ from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, 
 from yolo_perf.verdict.accuracy import exceeds
 
 MOVES = "What only renames or moves elements (view, permute, split, stack) has no arithmetic to count."
+IDENTITY_NAMES = 13
+"""Columns that the names beside a machine's properties take."""
 UNBOUNDED = 10_000
 """A width that no table reaches."""
+ACCURACY_CHANGES: dict[Verdict, str] = {"inconclusive": "not known", "incomparable": "not known"}
+"""In the width of a column; the lines below the table have the verdict and its reason."""
 
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
@@ -92,7 +96,7 @@ def machine(machine: Machine, peaks: Peaks, *, width: int = 80, color: bool = Fa
     """Who the machine is, and its roofs."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in (*_identity(machine), *_roofs(peaks)):
-        table.add_row(name, value)
+        table.add_row(name, fill(value, width - IDENTITY_NAMES))
     return render(table, width=width, color=color)
 
 
@@ -122,7 +126,7 @@ def models(
         total = 2 * sum(layer.macs for layer in counts) + others.total()
         shares = (f"{name.strip('_')} {100 * flops / total:.2f} %" for name, flops in others.most_common())
         lines.append(wrapped(f"  yolov5{size}: {', '.join(shares)}", width, indent="    "))
-    return "\n".join([*lines, *_uncounted(rows)])
+    return "\n".join([*lines, *(wrapped(line, width) for line in _uncounted(rows))])
 
 
 def _uncounted(rows: Sequence[tuple[str, Work, Sequence[LayerCount]]]) -> list[str]:
@@ -164,8 +168,8 @@ def subject_line(case: Case, weights: Weights, source: str) -> str:
 
 
 def wrapped(text: str, width: int, indent: str = "") -> str:
-    """Prose in lines of at most `width` columns; those after the first begin with `indent`."""
-    return fill(printable(text), width, subsequent_indent=indent, break_on_hyphens=False)
+    """Prose in lines of at most `width` columns; those after the first begin with `indent`. A path stays whole."""
+    return fill(printable(text), width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def printable(text: str) -> str:
@@ -181,13 +185,19 @@ def partial(rounds: int, planned: int) -> Text:
 def render(table: Table | Text, *, width: int, color: bool) -> str:
     """A rich object as text of at most `width` columns, without trailing blanks.
 
-    A table that needs more has more: a figure that is cut off is a wrong figure.
+    A table whose columns do not fit stands closer together, and one that needs more has more: a figure that is
+    cut off is a wrong figure.
     """
     stream = StringIO()
+    if isinstance(table, Table):
+        if _natural(table) > width:
+            table.padding = (0, 0)
+        width = max(width, _natural(table))
     console = Console(
         file=stream,
-        width=width if isinstance(table, Text) else max(width, Console(width=UNBOUNDED).measure(table).maximum),
+        width=width,
         force_terminal=color,
+        color_system="standard" if color else None,  # whoever asks decides, not what the environment says
         no_color=not color,
         highlight=False,
         markup=False,
@@ -195,6 +205,11 @@ def render(table: Table | Text, *, width: int, color: bool) -> str:
     )
     console.print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def _natural(table: Table) -> int:
+    """Columns that a table takes where it may have as many as it likes."""
+    return Console(width=UNBOUNDED).measure(table).maximum
 
 
 def _heading(measurement: Measurement) -> Text:
@@ -250,7 +265,7 @@ def _change(changes: dict[tuple[str, str], list[Comparison]], measurement: Measu
     ratio = next((c.ratio for c in found if c.metric == "latency"), None)
     text = units.signed_percent(ratio) if ratio is not None else worst.verdict
     if worst.metric == "accuracy" and worst.verdict != "unchanged":
-        text = f"accuracy {worst.verdict}"
+        text = f"acc. {ACCURACY_CHANGES.get(worst.verdict, worst.verdict)}"
     if worst.metric == "utilization" and worst.ratio is not None:
         text = f"util {units.signed_percent(worst.ratio)}"
     return (Text(text, style=STYLES[worst.verdict]),)

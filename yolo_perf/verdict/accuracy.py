@@ -54,7 +54,7 @@ def _beyond_tolerance(accuracy: Accuracy, run: Run) -> Comparison | None:
     if not exceeds(accuracy, run):
         return None
     reason = (
-        f"mAP50-95 {accuracy.map50_95:.3f} is {lost(accuracy, run):.3f} below eager's, "
+        f"mAP50-95 {accuracy.map50_95:.3f} is {lost(accuracy, run):z.3f} below eager's, "
         f"and {accuracy.case.backend} may lose {tolerance(accuracy):.3f}"
     )
     return _comparison(accuracy, run, reason, regressed=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.backends.registry import backends
 from yolo_perf.errors import ParityError, UsageError
+from yolo_perf.pace import STEP
 from yolo_perf.records import HostUse, Pair, SideRounds, Turn, Verdict
 from yolo_perf.verdict.controls import ROUNDS as CONTROL_ROUNDS
 from yolo_perf.verdict.controls import Order, controls
@@ -91,6 +92,7 @@ class Arena:
                     raise UsageError(f"{side.name}: its interpreter loads yolo_perf from {reply['tree']}.")
             libraries = (opened[0]["libraries"], opened[1]["libraries"])
             names = self._names([reply["optimizations"] for reply in opened])
+            log.info("preparing on either side: %s", ", ".join(names), extra=STEP)
             self._check_injections(names)
             prepared: list[dict[str, dict[str, Any]]] = []
             for number, process in enumerate(pair):
@@ -174,6 +176,7 @@ class Arena:
                     rounds=rounds_for(max(base["seconds"], head["seconds"])),
                     batch=head["batch"],
                 )
+                log.debug("%s: %d rounds a side in each pair", label, self._subjects[label].rounds)
         if wrong:
             raise ParityError(f"The sides compute different things, so nothing is timed: {'; '.join(wrong)}.")
         return Survey(subjects=tuple(self._subjects.values()), absent=tuple(absent), libraries=libraries)

@@ -118,9 +118,14 @@ def locate_saved(name: str, folder: Path) -> Path:
         return reference
     if own := _paths(folder / name):
         return own[-1]
-    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
-    known = ", ".join((*references, *machines_in(folder))) or "none"
+    known = ", ".join(names_in(folder)) or "none"
     raise BaselineError(f"No saved run {name!r}. Give a file, or one of those in {folder}: {known}.")
+
+
+def names_in(folder: Path) -> tuple[str, ...]:
+    """Names that `locate_saved` finds in a folder of baselines: of published machines, and of measured ones."""
+    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
+    return (*references, *machines_in(folder))
 
 
 def machines_in(folder: Path) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ from statistics import median
 
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pace import STEP
 from yolo_perf.records import Comparison, Interval, Measurement, Run
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict import paired
 from yolo_perf.verdict.arena import WARMUP, Arena, Setup, opening
-from yolo_perf.verdict.course import Progress
 from yolo_perf.verdict.gate import Decision, Rules
+from yolo_perf.verdict.outlook import Outlook
 from yolo_perf.verdict.processes import SideError, alone, processes
 from yolo_perf.verdict.sessions import SessionRules, compare_runs, library_changes
 from yolo_perf.verdict.sides import Injection, Side, checked_out, own_tree
@@ -204,7 +205,13 @@ class _Course:
         labels = [subject.label for subject in arena.survey().subjects if subject.label in cases]
         if not labels:
             raise SideError("Neither side can run what is suspected.")
-        outcome = paired.confirm(arena.measure, labels, rules, tell=_tell)
+        outlook = Outlook()
+        outcome = paired.confirm(
+            arena.measure,
+            labels,
+            rules,
+            tell=lambda progress: log.info("%s", outlook.text(progress), extra=STEP),
+        )
         if outcome.interrupted:
             raise KeyboardInterrupt
         if outcome.failure:
@@ -305,8 +312,3 @@ def _figures(decision: Decision) -> str:
 def _interval(ratio: Interval) -> str:
     low, high = (signed_percent(bound) if bound < math.inf else "any" for bound in (ratio.low, ratio.high))
     return f"{signed_percent(ratio.point)} ({low.removesuffix(' %')} .. {high})"
-
-
-def _tell(progress: Progress) -> None:
-    found = ", ".join(f"{label} {signed_percent(ratio)}" for label, ratio in progress.ratios.items())
-    log.info("pair %d of %d: %s", progress.pair, progress.pairs, found)

@@ -132,6 +132,7 @@ def _one_set(team: list[tuple[Case, Process]], setup: Setup, rng: random.Random)
         seconds = [process.ask(do="time", label=case.label, warmup=0)["seconds"] for _ in range(WARMUP)]
         process.rest()
         left[case.backend] = rounds_for(min(seconds))
+        log.debug("%s: %d rounds", case.label, left[case.backend])
     rounds: dict[str, list[float]] = {case.backend: [] for case, _ in team}
     while any(left.values()):
         for case, process in rng.sample(team, len(team)):
