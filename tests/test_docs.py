@@ -60,6 +60,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place in ("nightly/a.json", "clone/runs/a.json", "clone/old.json"):
         (folder / place).parent.mkdir(exist_ok=True)
         shutil.copy(next(ROOT.glob("baselines/*/0001_baseline.json")), folder / place)
+    for place in ("clone/FOLDER", "home/.config/fish/completions"):
+        (folder / place).mkdir(parents=True)
     for machine in (folder / "clone" / "baselines").iterdir():
         if machine.name != "reference" and machine.is_dir():
             shutil.rmtree(machine)
@@ -72,6 +74,7 @@ def environment(clone: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("YOLO_PERF", "GITHUB_"))},
         **small,
+        "HOME": str(clone.parent / "home"),
         "YOLO_PERF_CACHE": str(clone.parent / "cache"),
         "YOLO_PERF_MIRROR": "http://127.0.0.1:9",
         "PYTEST_ADDOPTS": SMALL_SESSION,

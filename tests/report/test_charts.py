@@ -103,7 +103,23 @@ def test_history_needs_two_sessions() -> None:
     chart = history([on(1), on(2, 0.05)])
     assert trace(chart, "n-eager")["y"] == [pytest.approx(40), pytest.approx(50)]
     assert chart is not None
-    assert "n-eager +25.0 %" in chart.summary
+    assert chart.summary.endswith("No change of level was found.")
+
+
+def test_where_the_level_changes_the_mark_is_larger() -> None:
+    slower = [on(day, 0.04 + 0.0001 * (day % 3) + (0.02 if day > 8 else 0.0)) for day in range(1, 17)]
+    chart = history(slower)
+    sizes = trace(chart, "n-eager")["marker"]["size"]
+    assert [index for index, size in enumerate(sizes) if size > 7] == [8]
+    assert chart is not None
+    assert "n-eager in the session of 2026-01-09" in chart.summary
+
+
+def test_other_weights_are_another_line() -> None:
+    other = replace(measurement().weights, digest="1" * 64)
+    chart = history([on(1), on(2), run(measurement(weights=other), created="2026-01-03T00:00:00+00:00")])
+    assert chart is not None
+    assert [len(each["x"]) for each in chart.figure["data"]] == [2, 1]
 
 
 def test_an_optimisation_looks_the_same_everywhere() -> None:

@@ -1,56 +1,81 @@
 """Beside what: the sessions of one machine, and other machines."""
 
+import math
 from collections.abc import Sequence
 
 from yolo_perf import units
 from yolo_perf.analysis.timing import low_quantile
-from yolo_perf.records import Run
-from yolo_perf.report.charts.figure import COLORS, Chart, axis, color, dash, figure_of, label_text, symbol
+from yolo_perf.records import Measurement, Run
+from yolo_perf.report.charts.figure import COLORS, Chart, Figure, axis, color, dash, figure_of, label_text, symbol
 from yolo_perf.report.tables import printable
 from yolo_perf.verdict.compare import BEST, Column, rows
 
 
 def history(sessions: Sequence[Run]) -> Chart | None:
-    """The steady latency of every case over the sessions of one machine; None of a single session."""
+    """The steady latency of every case over the sessions of one machine; None of a single session.
+
+    A line is a case with its weights. Where its level changes (see docs/history.md) its mark is larger.
+    """
     if len(sessions) < 2:
         return None
-    series: dict[str, list[tuple[str, float, str]]] = {}
+    series: dict[tuple[str, str], list[tuple[Run, Measurement]]] = {}
     for run in sessions:
         for m in run.measurements:
-            commit = (run.commit.id or "unknown commit")[:10]
-            series.setdefault(m.case.label, []).append(
-                (run.created, low_quantile(m.round_seconds) / m.case.batch, commit)
-            )
-    by_label = {m.case.label: m.case for run in sessions for m in run.measurements}
-    traces = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": label_text(label),
-            "x": [created for created, _, _ in points],
-            "y": [1e3 * seconds for _, seconds, _ in points],
-            "line": {"color": color(by_label[label].backend), "dash": dash(by_label[label].size)},
-            "marker": {"symbol": symbol(by_label[label].backend), "size": 7},
-            "customdata": [label_text(commit) for _, _, commit in points],
-            "hovertemplate": f"{label_text(label)}: %{{y:.2f}} ms<br>%{{x}}, commit %{{customdata}}"
-            "<extra></extra>",
-        }
-        for label, points in series.items()
+            series.setdefault((m.case.id, m.weights.digest), []).append((run, m))
+    changed = {key: _changes(points) for key, points in series.items()}
+    traces = [_line(points, changed[key]) for key, points in series.items()]
+    told = [
+        f"{printable(series[key][0][1].case.label)} in the session of {printable(series[key][index][0].created)}"
+        for key, indices in changed.items()
+        for index in indices[-1:]
     ]
-    changes = {label: points[-1][1] / points[0][1] for label, points in series.items() if len(points) > 1}
-    words = "No case is in two of them."
-    if changes:
-        low, high = min(changes, key=changes.__getitem__), max(changes, key=changes.__getitem__)
-        words = (
-            f"From the first to the last: {printable(low)} {units.signed_percent(changes[low])} at one end, "
-            f"{printable(high)} {units.signed_percent(changes[high])} at the other."
-        )
+    words = f"Last changes of level: {', '.join(told)}." if told else "No change of level was found."
     return Chart(
         name="history",
         title="History of this machine",
         summary=f"{len(sessions)} sessions, low quantiles of their rounds. {words}",
         figure=figure_of(traces, x=axis("", type="date"), y=axis("ms per image", type="log")),
     )
+
+
+def _changes(points: Sequence[tuple[Run, Measurement]]) -> tuple[int, ...]:
+    """The sessions at which a case's level changes."""
+    from yolo_perf.verdict.history import LEAST_SEGMENT, change_points
+
+    if len(points) < 2 * LEAST_SEGMENT:
+        return ()  # nothing can be found in so few, and the engine takes a second to load
+    return change_points([math.log(_steady(m)) for _, m in points])
+
+
+def _line(points: Sequence[tuple[Run, Measurement]], changes: Sequence[int]) -> Figure:
+    case = points[0][1].case
+    name = label_text(case.label)
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": [run.created for run, _ in points],
+        "y": [1e3 * _steady(m) for _, m in points],
+        "line": {"color": color(case.backend), "dash": dash(case.size)},
+        "marker": {
+            "symbol": symbol(case.backend),
+            "size": [14 if index in changes else 7 for index in range(len(points))],
+        },
+        "customdata": [
+            [
+                label_text((run.commit.id or "unknown commit")[:10]),
+                ", the level changes" if index in changes else "",
+            ]
+            for index, (run, _) in enumerate(points)
+        ],
+        "hovertemplate": f"{name}: %{{y:.2f}} ms<br>%{{x}}, commit %{{customdata[0]}}%{{customdata[1]}}"
+        "<extra></extra>",
+    }
+
+
+def _steady(measurement: Measurement) -> float:
+    """Seconds an image, the low quantile."""
+    return low_quantile(measurement.round_seconds) / measurement.case.batch
 
 
 def machines(columns: Sequence[Column]) -> Chart:
