@@ -6,6 +6,7 @@ Inputs are environment variables named INPUT_*: nothing that a caller writes is 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUITE = Path(__file__).resolve().parent.parent
-VERDICTS = {0: "passed", 2: "usage", 3: "undecided", 4: "unfair-host", 130: "interrupted"}
-"""By the exit status of `yolo-perf ab`. What it fails for, status 1, is in its document."""
+VERDICTS = {2: "usage", 3: "undecided", 4: "unfair-host", 130: "interrupted"}
+"""By the exit status of `yolo-perf ab`. For 0 and 1 its document says more."""
 FAILED = "failed"
 JSON, MARKDOWN, HTML = "ab.json", "report.md", "report.html"
 PASSED_ON = ("sizes", "optimizations", "image-size", "threads", "batch", "pairs", "budget", "baselines")
@@ -75,14 +76,31 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
 
 
 def install(inputs: Inputs, work: Path) -> None:
-    """Make the virtual environments: the tool's with tested versions, the sides' as their requirements say."""
-    packages = [str(SUITE)]
-    _make(work / "tool", ["-c", str(SUITE / "constraints.txt"), *packages], inputs.torch_index)
+    """Make the virtual environments: the tool's with tested versions, the sides' as their requirements say.
+
+    What neither side names has the tested version in both, so that the sides differ in nothing else.
+    """
+    suite, tested = str(SUITE), SUITE / "constraints.txt"
+    _make(work / "tool", ["-c", str(tested), suite], inputs.torch_index)
     if not inputs.environments:
         return
-    for side, given in zip(("base", "head"), inputs.requirements, strict=True):
-        asked = ["-r", str(requirements_file(given, work / f"requirements-{side}.txt"))] if given else []
-        _make(work / side, [*packages, *asked], inputs.torch_index)
+    sides = dict(zip(("base", "head"), inputs.requirements, strict=True))
+    files = {
+        side: requirements_file(given, work / f"requirements-{side}.txt") for side, given in sides.items() if given
+    }
+    named = set().union(*(names(file.read_text(encoding="utf-8")) for file in files.values()))
+    rest = work / "constraints.txt"
+    lines = (line for line in tested.read_text(encoding="utf-8").splitlines() if not names(line) & named)
+    rest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for side in sides:
+        asked = ["-r", str(files[side])] if side in files else []
+        _make(work / side, ["-c", str(rest), suite, *asked], inputs.torch_index)
+
+
+def names(requirements: str) -> set[str]:
+    """The packages that lines of requirements name, in their normal form: "Typing_Extensions>=4" is one."""
+    found = (re.match(r"\s*([A-Za-z0-9][\w.-]*)", line) for line in requirements.splitlines())
+    return {re.sub(r"[-_.]+", "-", match[1]).lower() for match in found if match}
 
 
 def requirements_file(given: str, written: Path) -> Path:
@@ -166,14 +184,26 @@ def gate(inputs: Inputs, work: Path, outputs: Path | None) -> int:
 
 
 def verdict_of(status: int, document: Path) -> str:
-    """One word for an exit status: "regressed" where a case is, "failed" for whatever else ends with 1."""
-    if status != 1 or not document.is_file():
-        return VERDICTS.get(status, FAILED)
+    """One word for an exit status and what the document says of its cases.
+
+    "passed" is only what is decided as a whole: where the caller is not strict, an undecided case fails nothing,
+    but it is none that passed. "failed" is whatever ends with 1 and has no case that regressed.
+    """
+    decided = _verdicts(document)
+    if status == 0:
+        return "undecided" if decided is None or decided & {"inconclusive", "incomparable"} else "passed"
+    if status == 1:
+        return "regressed" if decided and "regressed" in decided else FAILED
+    return VERDICTS.get(status, FAILED)
+
+
+def _verdicts(document: Path) -> set[str] | None:
+    """The verdicts that a comparison holds; None where it is none."""
     try:
         decisions = json.loads(document.read_text(encoding="utf-8"))["yolo_perf_ab"]["decisions"]
-        return "regressed" if any(each["verdict"] == "regressed" for each in decisions) else FAILED
-    except (ValueError, KeyError, TypeError):
-        return FAILED
+        return {str(each["verdict"]) for each in decisions}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def executable(environment: Path, name: str) -> Path:

@@ -3,8 +3,8 @@
     python -m tools.nightly measure [OPTION...]
     python -m tools.nightly propose BASELINES DEFAULT_BRANCH
 
-`propose` reads the folder of baselines that `measure` left, copies what is new in it into the one of this checkout, and
-opens a pull request of each machine's, or brings the open one up to date. It needs git, and `gh` with a token.
+`propose` reads the folder of baselines that `measure` left, copies what is new in it into this checkout's, and opens
+a pull request of each machine's, or brings the open one up to date. It needs git, and `gh` with a token.
 """
 
 import os
@@ -48,7 +48,7 @@ def measure(given: Sequence[str]) -> int:
 
 
 def fresh(recorded: Path, known: Path) -> dict[str, list[Path]]:
-    """Files of `recorded` that `known` lacks or has otherwise, by machine: regular files of a baseline's name only."""
+    """Files of `recorded` that `known` lacks or has otherwise, by machine: those of a baseline's name only."""
     found: dict[str, list[Path]] = {}
     for folder in sorted(recorded.iterdir()):
         if folder.is_symlink() or not folder.is_dir() or not MACHINE.fullmatch(folder.name):
@@ -82,7 +82,9 @@ def propose(recorded: Path, default_branch: str) -> None:
         _run("git", "add", "--", str(BASELINES / machine))
         title = f"Baseline of {machine}"
         own = ("-c", f"user.name={BOT[0]}", "-c", f"user.email={BOT[1]}")
-        _run("git", *own, "commit", "-m", title, "-m", "Recorded by the nightly benchmarks on this kind of runner.")
+        _run(
+            "git", *own, "commit", "-m", title, "-m", "Recorded by the nightly benchmarks on this kind of runner."
+        )
         # The branch is ours: what an earlier night proposed and nobody merged, this night's replaces.
         _run("git", "push", "--force", "origin", f"HEAD:refs/heads/{branch}")
         _open_pull_request(branch, default_branch, title, [path.name for path in paths])
@@ -94,7 +96,8 @@ def _open_pull_request(branch: str, base: str, title: str, names: Sequence[str])
     if _run(*asked).strip() not in ("", "[]"):
         print(f"{branch}: the open pull request was brought up to date")
         return
-    run = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    server, repository, number = (os.environ[f"GITHUB_{name}"] for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    run = f"{server}/{repository}/actions/runs/{number}"
     body = f"Recorded by [the nightly benchmarks]({run}): {', '.join(names)}. Nothing reads it until it is merged."
     _run("gh", "pr", "create", "--head", branch, "--base", base, "--title", title, "--body", body)
     print(f"{branch}: a pull request was opened")

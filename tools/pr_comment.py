@@ -3,8 +3,8 @@
     python3 -m tools.pr_comment EVENT.json
 
 Runs with a token that may write, in the context of the default branch. The artefact was made by the pull request's
-own code, so it is hostile: of a limited size, read as data, and none of its text is repeated but names and verdicts
-of a known form. Which pull request it is, GitHub says: the artefact is not asked. Needs the standard library and `gh`.
+own code, so it is hostile: of a limited size, read as data, and of its text only names and verdicts of a known
+form are repeated. Which pull request it is, GitHub says: the artefact is not asked. Needs `gh` and no package.
 """
 
 import io
@@ -26,7 +26,7 @@ MAX_ZIP, MAX_DOCUMENT, MAX_CASES = 32 << 20, 64 << 20, 100
 LABEL = re.compile(r"[a-z]-[a-z0-9-]{1,40}( p90)?|\(suite\)")
 CONTROL = re.compile(r"\([a-z]{1,20}\)")
 VERDICTS = ("regressed", "missing", "improved", "new", "inconclusive", "incomparable", "unchanged")
-LOUD = ("regressed", "missing")
+LOUD, OPEN = ("regressed", "missing"), ("inconclusive", "incomparable")
 
 
 class GitHubError(Exception):
@@ -159,14 +159,19 @@ def read_document(content: bytes) -> Found:
 def comment(run: Run, found: Found | None, problem: str = "") -> str:
     """The comment in Markdown. Whether the gate passed is GitHub's word, the cases are the artefact's."""
     passed = {"success": "passed", "failure": "did not pass", "timed_out": "ran out of time"}[run.conclusion]
-    lines = [MARKER, f"### Performance gate {passed}", ""]
+    open_ones = sum(case.verdict in OPEN for case in found.cases) if found else 0
+    undecided = f", {open_ones} of {len(found.cases)} undecided" if found and open_ones else ""
+    lines = [MARKER, f"### Performance gate {passed}{undecided}", ""]
     if found is None:
         lines += [problem or "No comparison was made of this commit.", ""]
     else:
         lines += _table(found.cases)
         if found.unfair:
             names = ", ".join(found.unfair)
-            lines += [f"The host was not fair: {names} differ between the sides, though they are the same code.", ""]
+            lines += [
+                f"The host was not fair: {names} differ between the sides, though they are the same code.",
+                "",
+            ]
         part = "" if found.complete else " Not all of it was measured."
         lines += [f"Measured in {found.seconds / 60:.1f} min, by the pull request's own run.{part}", ""]
     return "\n".join([*lines, f"Commit {run.commit[:10]}. [Log, summary and reports]({run.url})"])
@@ -197,7 +202,7 @@ def _table(cases: tuple[Case, ...]) -> list[str]:
     for case in sorted(cases, key=lambda each: VERDICTS.index(each.verdict)):
         point = low = high = "-"
         if case.change is not None:
-            point, low = (_signed(ratio) for ratio in case.change[:2])
+            point, low = _signed(case.change[0]), _signed(case.change[1]) if case.change[1] else "?"
             high = "?" if case.change[2] is None else _signed(case.change[2])
         verdict = f"**{case.verdict}**" if case.verdict in LOUD else case.verdict
         interval = f"{low}..{high}" if case.change else "-"
