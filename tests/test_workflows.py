@@ -89,10 +89,13 @@ def lint(*words: str, **options: Any) -> None:
 # Linters
 
 
-@by_name
-def test_the_schema(path: Path) -> None:
-    schema = "vendor.github-actions" if path == ACTION else "vendor.github-workflows"
-    lint(program("check-jsonschema"), "--builtin-schema", schema, str(path))
+def test_the_schemas(tmp_path: Path) -> None:
+    examples = [tmp_path / f"example-{number}.yml" for number in range(len(EXAMPLES))]
+    for path, text in zip(examples, EXAMPLES, strict=True):
+        path.write_text(text, encoding="utf-8")
+    checker = program("check-jsonschema")
+    lint(checker, "--builtin-schema", "vendor.github-workflows", *map(str, (*WORKFLOWS, *examples)))
+    lint(checker, "--builtin-schema", "vendor.github-actions", str(ACTION))
 
 
 def test_security() -> None:
@@ -291,11 +294,8 @@ def test_files_that_are_run_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=["checkpoint", "upgrade"])
-def test_the_examples_are_workflows_with_inputs_that_there_are(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "example.yml"
-    path.write_text(text, encoding="utf-8")
-    lint(program("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(path))
-    ((_, job),) = load(path)["jobs"].items()
+def test_the_examples_give_inputs_that_there_are(text: str) -> None:
+    ((_, job),) = yaml.safe_load(text)["jobs"].items()
     assert set(job["steps"][-1]["with"]) <= set(load(ACTION)["inputs"])
     for step in job["steps"]:
         if step.get("uses", "").startswith("actions/"):

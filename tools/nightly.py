@@ -3,8 +3,8 @@
     python -m tools.nightly measure [OPTION...]
     python -m tools.nightly propose BASELINES DEFAULT_BRANCH
 
-`propose` reads the folder of baselines that `measure` left, copies what is new in it into this checkout's, and opens
-a pull request of each machine's, or brings the open one up to date. It needs git, and `gh` with a token.
+`propose` reads the folder of baselines that `measure` left, copies what is new in it into this checkout's, and
+opens a pull request of each machine's, or brings the open one up to date. It needs git, and `gh` with a token.
 """
 
 import os

@@ -3,13 +3,14 @@
 import io
 import json
 import sys
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.report.test_paired import outcome, result
@@ -140,6 +141,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(label=JSON, verdict=JSON, ratio=JSON, seconds=JSON, controls=JSON, complete=JSON)
 def test_no_text_of_an_artefact_comes_through(
     label: Any, verdict: Any, ratio: Any, seconds: Any, controls: Any, complete: Any
@@ -157,8 +159,15 @@ def test_no_text_of_an_artefact_comes_through(
 def test_an_archive_is_read_no_further_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unpack(zipped(REAL)) == REAL
     monkeypatch.setattr(pr_comment, "MAX_DOCUMENT", 1000)
-    with pytest.raises(ArtefactError, match="larger than"):
-        unpack(zipped(b"0" * 5_000_000))
+    bomb = zipped(b"0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtefactError, match="larger than"):
+            unpack(bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize(
