@@ -158,10 +158,7 @@ def read_document(content: bytes) -> Found:
 
 def comment(run: Run, found: Found | None, problem: str = "") -> str:
     """The comment in Markdown. Whether the gate passed is GitHub's word, the cases are the artefact's."""
-    passed = {"success": "passed", "failure": "did not pass", "timed_out": "ran out of time"}[run.conclusion]
-    open_ones = sum(case.verdict in OPEN for case in found.cases) if found else 0
-    undecided = f", {open_ones} of {len(found.cases)} undecided" if found and open_ones else ""
-    lines = [MARKER, f"### Performance gate {passed}{undecided}", ""]
+    lines = [MARKER, f"### Performance gate {_headline(run, found)}", ""]
     if found is None:
         lines += [problem or "No comparison was made of this commit.", ""]
     else:
@@ -175,6 +172,18 @@ def comment(run: Run, found: Found | None, problem: str = "") -> str:
         part = "" if found.complete else " Not all of it was measured."
         lines += [f"Measured in {found.seconds / 60:.1f} min, by the pull request's own run.{part}", ""]
     return "\n".join([*lines, f"Commit {run.commit[:10]}. [Log, summary and reports]({run.url})"])
+
+
+def _headline(run: Run, found: Found | None) -> str:
+    """What it comes to. Where nothing failed, what was not decided is still none that passed."""
+    if run.conclusion != "success":
+        return {"failure": "did not pass", "timed_out": "ran out of time"}[run.conclusion]
+    if found is None:
+        return "had nothing to compare"
+    undecided = sum(case.verdict in OPEN for case in found.cases)
+    if undecided == len(found.cases):
+        return "decided nothing"
+    return f"found nothing slower, {undecided} of {len(found.cases)} undecided" if undecided else "passed"
 
 
 def publish(run: Run, pull_request: int, body: str, *, begin: bool) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.report.test_paired import outcome, result
 from tools import pr_comment
-from tools.pr_comment import ArtefactError, comment, read_document, read_event, unpack
+from tools.pr_comment import ArtefactError, Case, Found, comment, read_document, read_event, unpack
 from yolo_perf.report.paired import document
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -47,7 +47,7 @@ def zipped(content: bytes, name: str = "ab.json") -> bytes:
 
 COMMENT = f"""\
 <!-- yolo-perf gate -->
-### Performance gate did not pass, 1 of 7 undecided
+### Performance gate did not pass
 
 | case | change % | interval % | verdict |
 | --- | ---: | ---: | --- |
@@ -78,9 +78,24 @@ def test_an_unfair_host_and_a_partial_measurement_are_said() -> None:
 
 
 def test_whether_it_passed_is_githubs_word() -> None:
-    passed = comment(replace(RUN, conclusion="success"), None)
-    assert "### Performance gate passed\n\nNo comparison was made of this commit." in passed
-    assert "ran out of time" in comment(replace(RUN, conclusion="timed_out"), None)
+    assert "### Performance gate did not pass\n\nNo comparison was made of this commit." in comment(RUN, None)
+    assert "### Performance gate ran out of time\n" in comment(replace(RUN, conclusion="timed_out"), None)
+    assert "### Performance gate had nothing to compare\n" in comment(replace(RUN, conclusion="success"), None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "headline"),
+    [
+        (("unchanged", "improved"), "passed"),
+        (("unchanged", "inconclusive", "incomparable"), "found nothing slower, 2 of 3 undecided"),
+        (("inconclusive",), "decided nothing"),
+        ((), "decided nothing"),
+    ],
+)
+def test_what_was_not_decided_did_not_pass(verdicts: tuple[str, ...], headline: str) -> None:
+    cases = tuple(Case(label="n-onnx", verdict=verdict, change=None) for verdict in verdicts)
+    found = Found(cases=cases, unfair=(), seconds=60.0, complete=True)
+    assert f"### Performance gate {headline}\n" in comment(replace(RUN, conclusion="success"), found)
 
 
 def changed(**changes: Any) -> bytes:
