@@ -1,0 +1,374 @@
+"""The comment on a pull request: hostile artefacts, and a played `gh` that knows one repository."""
+
+import io
+import json
+import sys
+import tracemalloc
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.report.test_paired import outcome, result
+from tools import pr_comment
+from tools.pr_comment import ArtefactError, Case, Found, comment, read_document, read_event, unpack
+from yolo_perf.report.paired import document
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+URL = "https://example.invalid/actions/runs/7"
+EVENT = {
+    "repository": {"full_name": "us/yolo-perf"},
+    "workflow_run": {
+        "id": 7,
+        "html_url": URL,
+        "run_started_at": "2026-11-24T10:00:00Z",
+        "conclusion": "failure",
+        "head_sha": SHA,
+        "head_branch": "a branch",
+        "head_repository": {"full_name": "them/fork"},
+    },
+}
+RUN = read_event(EVENT)
+REAL = json.dumps(document(result())).encode()
+
+
+def zipped(content: bytes, name: str = "ab.json") -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as files:
+        files.writestr(name, content)
+    return stream.getvalue()
+
+
+# What the artefact holds
+
+COMMENT = f"""\
+<!-- yolo-perf gate -->
+### Performance gate did not pass
+
+| case | change % | interval % | verdict |
+| --- | ---: | ---: | --- |
+| n-onnx | +5.0 | +4.0..+6.2 | **regressed** |
+| n-warp | - | - | **missing** |
+| n-batched p90 | +5.0 | +4.0..+6.2 | improved |
+| n-onnx-int8 | - | - | new |
+| n-batched | +0.1 | ?..? | inconclusive |
+| n-eager | +0.0 | -1.0..+1.0 | unchanged |
+| (suite) | +5.0 | +4.0..+6.2 | unchanged |
+
+Measured in 1.5 min, by the pull request's own run.
+
+Commit 0123456789. [Log, summary and reports]({URL})"""
+
+
+def test_the_comment_of_a_real_comparison() -> None:
+    assert comment(RUN, read_document(REAL)) == COMMENT
+
+
+def test_an_unfair_host_and_a_partial_measurement_are_said() -> None:
+    partial = document(result(outcome=outcome(complete=False, invalid_controls=("(fma)",), decisions=())))
+    partial["yolo_perf_ab"]["decisions"] = []
+    text = comment(RUN, read_document(json.dumps(partial).encode()))
+    assert "No case was measured." in text
+    assert "The host was not fair: (fma) differ between the sides" in text
+    assert "Not all of it was measured." in text
+
+
+def test_whether_it_passed_is_githubs_word() -> None:
+    assert "### Performance gate did not pass\n\nNo comparison was made of this commit." in comment(RUN, None)
+    assert "### Performance gate ran out of time\n" in comment(replace(RUN, conclusion="timed_out"), None)
+    assert "### Performance gate had nothing to compare\n" in comment(replace(RUN, conclusion="success"), None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "headline"),
+    [
+        (("unchanged", "improved"), "passed"),
+        (("unchanged", "inconclusive", "incomparable"), "found nothing slower, 2 of 3 undecided"),
+        (("inconclusive",), "decided nothing"),
+        ((), "decided nothing"),
+    ],
+)
+def test_what_was_not_decided_did_not_pass(verdicts: tuple[str, ...], headline: str) -> None:
+    cases = tuple(Case(label="n-onnx", verdict=verdict, change=None) for verdict in verdicts)
+    found = Found(cases=cases, unfair=(), seconds=60.0, complete=True)
+    assert f"### Performance gate {headline}\n" in comment(replace(RUN, conclusion="success"), found)
+
+
+def changed(**changes: Any) -> bytes:
+    plain = document(result())["yolo_perf_ab"]
+    decision, others = plain["decisions"][0], plain["decisions"][1:]
+    top = {name: changes.pop(name) for name in list(changes) if name in plain}
+    plain["decisions"] = [{**decision, **changes}, *others]
+    return json.dumps({"yolo_perf_ab": {**plain, **top}}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"yolo_perf_ab": null}',
+        b'{"yolo_perf_ab": {"seconds": ' + b"9" * 5000 + b"}}",
+        changed(label="n-onnx | [click](https://evil.invalid)"),
+        changed(label="@everyone"),
+        changed(label="n-onnx\n# Approved"),
+        changed(label="n-onnx\n"),
+        changed(label="n-" + "x" * 1000),
+        changed(label=["n-onnx"]),
+        changed(verdict="approved by the maintainers"),
+        changed(verdict={}),
+        changed(ratio={"point": "1.0", "low": 1, "high": 1}),
+        changed(ratio={"point": True, "low": 1, "high": 1}),
+        changed(ratio={"point": float("nan"), "low": 1, "high": 1}),
+        changed(ratio={"point": float("inf"), "low": 1, "high": 1}),
+        changed(ratio={"point": 1e300, "low": 1, "high": 1}),
+        changed(ratio={"point": -1, "low": 1, "high": 1}),
+        changed(ratio={"point": 1}),
+        changed(ratio=[1, 2, 3]),
+        changed(seconds="<img src=x>"),
+        changed(seconds=None),
+        changed(invalid_controls=["(fma) <b>"]),
+        changed(invalid_controls="(fma)"),
+        changed(decisions=[{}] * 101),
+        changed(decisions={"a": 1}),
+    ],
+)
+def test_a_hostile_document_is_refused_in_our_own_words(content: bytes) -> None:
+    with pytest.raises(ArtefactError) as raised:
+        read_document(content)
+    assert str(raised.value) in (
+        "ab.json is no comparison of yolo-perf's.",
+        "ab.json holds more cases than there are.",
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=50)
+@given(label=JSON, verdict=JSON, ratio=JSON, seconds=JSON, controls=JSON, complete=JSON)
+def test_no_text_of_an_artefact_comes_through(
+    label: Any, verdict: Any, ratio: Any, seconds: Any, controls: Any, complete: Any
+) -> None:
+    case = {"label": label, "verdict": verdict, "ratio": ratio}
+    plain = {"decisions": [case], "invalid_controls": controls, "seconds": seconds, "complete": complete}
+    try:
+        found = read_document(json.dumps({"yolo_perf_ab": plain}).encode())
+    except ArtefactError:
+        return
+    assert found.cases[0].label == label
+    assert pr_comment.LABEL.fullmatch(label)
+
+
+def test_an_archive_is_read_no_further_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unpack(zipped(REAL)) == REAL
+    monkeypatch.setattr(pr_comment, "MAX_DOCUMENT", 1000)
+    bomb = zipped(b"0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtefactError, match="larger than"):
+            unpack(bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"",
+        b"PK\x03\x04 no more",
+        zipped(b"{}", "../ab.json"),
+        zipped(REAL)[:-30],
+        zipped(REAL).replace(b"\x08\x00", b"\x63\x00"),
+    ],
+    ids=["empty", "cut", "elsewhere", "shortened", "compression"],
+)
+def test_a_damaged_archive_is_refused(archive: bytes) -> None:
+    with pytest.raises(ArtefactError, match=r"holds no ab\.json that can be read"):
+        unpack(archive)
+
+
+def test_a_fork_that_is_gone_has_no_pull_request(gh: "Hub") -> None:
+    gone = read_event({**EVENT, "workflow_run": {**EVENT["workflow_run"], "head_repository": None}})  # type: ignore[dict-item]
+    gh.pulls = [pull(11, repository=None)]
+    assert gone.head_repository == ""
+    assert pr_comment.find_pull_request(gone) is None
+
+
+# GitHub, played
+
+PROGRAM = """\
+#!{python}
+import base64, json, pathlib, sys
+folder = pathlib.Path({folder!r})
+words = sys.argv[1:]
+data = sys.stdin.read() if "--input" in words else ""
+with (folder / "calls").open("a") as stream:
+    stream.write(json.dumps([words, data]) + "\\n")
+for part, answer in json.loads((folder / "answers").read_text()):
+    if any(part in word for word in words):
+        if answer is None:
+            sys.exit("gh: Not Found (HTTP 404)")
+        sys.stdout.buffer.write(base64.b64decode(answer))
+        sys.exit(0)
+sys.exit("gh: nothing known of " + " ".join(words))
+"""
+
+
+class Hub:
+    """One repository's pull requests, artefacts and comments."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.pulls: list[dict[str, Any]] = [pull(11)]
+        self.artefacts: list[dict[str, Any]] = [artefact(3)]
+        self.comments: list[list[dict[str, Any]]] = [[]]
+        self.archive: bytes | None = zipped(REAL)
+
+    def save(self) -> None:
+        from base64 import b64encode
+
+        def plain(value: Any) -> bytes:
+            return json.dumps(value).encode()
+
+        answers = [
+            ("/zip", self.archive),
+            ("/artifacts", plain({"artifacts": self.artefacts})),
+            ("/pulls", plain(self.pulls)),
+            ("issues/11/comments?", plain(self.comments)),
+            ("issues/", b"{}"),
+        ]
+        encoded = [(part, None if answer is None else b64encode(answer).decode()) for part, answer in answers]
+        (self.folder / "answers").write_text(json.dumps(encoded), encoding="utf-8")
+
+    @property
+    def written(self) -> list[tuple[str, str, str]]:
+        """What was written: method, place, body."""
+        lines = (self.folder / "calls").read_text(encoding="utf-8").splitlines()
+        calls = [json.loads(line) for line in lines]
+        return [(words[2], words[3], json.loads(data)["body"]) for words, data in calls if data]
+
+
+def pull(number: int, sha: str = SHA, repository: str | None = "them/fork") -> dict[str, Any]:
+    head = {"sha": sha, "repo": None if repository is None else {"full_name": repository}}
+    return {"number": number, "head": head, "base": {"repo": {"full_name": "us/yolo-perf"}}}
+
+
+def artefact(number: int, **changes: Any) -> dict[str, Any]:
+    plain = {
+        "id": number,
+        "name": "perf-gate",
+        "expired": False,
+        "created_at": "2026-11-24T10:30:00Z",
+        "size_in_bytes": 1000,
+    }
+    return {**plain, **changes}
+
+
+@pytest.fixture
+def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    if sys.platform == "win32":
+        pytest.skip("the played program is a script with a #! line")
+    program = tmp_path / "bin" / "gh"
+    program.parent.mkdir()
+    program.write_text(PROGRAM.format(python=sys.executable, folder=str(tmp_path)), encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    hub = Hub(tmp_path)
+    hub.save()
+    return hub
+
+
+def tell(hub: Hub, **changes: Any) -> int:
+    hub.save()
+    event = {**EVENT, "workflow_run": {**EVENT["workflow_run"], **changes}}  # type: ignore[dict-item]
+    path = hub.folder / "event.json"
+    path.write_text(json.dumps(event), encoding="utf-8")
+    return pr_comment.main(path)
+
+
+def test_a_first_comment_is_written(gh: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(gh) == 0
+    assert gh.written == [("POST", "repos/us/yolo-perf/issues/11/comments", COMMENT)]
+    assert capsys.readouterr().out == "Comment on #11 written.\n"
+
+
+def test_our_own_comment_is_updated_and_a_strangers_is_not(gh: Hub) -> None:
+    gh.comments = [
+        [{"id": 1, "user": {"login": "stranger"}, "body": f"{pr_comment.MARKER} mine"}],
+        [
+            {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "something else"},
+            {"id": 3, "user": {"login": "github-actions[bot]"}, "body": f"{pr_comment.MARKER}\nold"},
+        ],
+    ]
+    assert tell(gh) == 0
+    assert gh.written == [("PATCH", "repos/us/yolo-perf/issues/comments/3", COMMENT)]
+
+
+@pytest.mark.parametrize(
+    "pulls",
+    [[], [pull(11, sha="f" * 40)], [pull(11, repository="other/fork")], [pull(11, repository=None)]],
+    ids=["closed", "went on", "another fork", "fork gone"],
+)
+def test_only_the_pull_request_of_the_events_commit_is_told(
+    gh: Hub, pulls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gh.pulls = pulls
+    assert tell(gh) == 0
+    assert gh.written == []
+    assert "nothing to say" in capsys.readouterr().out
+
+
+def test_an_artefact_that_cannot_be_used_is_said(gh: Hub) -> None:
+    gh.archive = zipped(changed(label="n-onnx](https://evil.invalid)"))
+    assert tell(gh) == 0
+    ((_, _, body),) = gh.written
+    assert "evil" not in body
+    assert "ab.json is no comparison of yolo-perf's." in body
+
+
+def test_a_large_artefact_is_not_fetched(gh: Hub) -> None:
+    gh.artefacts = [artefact(3, size_in_bytes=1 << 30)]
+    gh.archive = None
+    assert tell(gh) == 0
+    assert "The artefact is larger than 32 MiB." in gh.written[0][2]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "other"}, {"expired": True}, {"created_at": "2026-11-24T09:00:00Z"}], ids=str
+)
+def test_only_this_attempts_artefact_counts(gh: Hub, changes: dict[str, Any]) -> None:
+    gh.artefacts = [artefact(3, **changes)]
+    assert tell(gh) == 0
+    assert "No comparison was made of this commit." in gh.written[0][2]
+
+
+def test_where_nothing_was_measured_no_comment_is_begun_but_an_old_one_is_corrected(gh: Hub) -> None:
+    gh.artefacts = []
+    assert tell(gh, conclusion="success") == 0
+    assert gh.written == []
+    gh.comments = [[{"id": 3, "user": {"login": "github-actions[bot]"}, "body": pr_comment.MARKER}]]
+    assert tell(gh, conclusion="success") == 0
+    assert gh.written[0][:2] == ("PATCH", "repos/us/yolo-perf/issues/comments/3")
+
+
+def test_what_github_refuses_is_one_line(gh: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    gh.archive = None
+    assert tell(gh) == 1
+    assert capsys.readouterr().out.startswith(
+        "::error::gh api repos/us/yolo-perf/actions/artifacts/3/zip: gh: Not Found"
+    )
+    assert gh.written == []
