@@ -46,7 +46,13 @@ with ended_by_signals(), processes(side, side, time_limit_s=60) as pair:
     print(*(process._child.pid for process in pair), flush=True)
     sys.stdin.readline()
 """
+EARLIER: list[psutil.Process] = []
+"""What other tests left running: multiprocessing's tracker of resources, say."""
 unix = pytest.mark.skipif(not CAN_STOP, reason="no SIGSTOP here")
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +60,7 @@ def talker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "talker.py"
     script.write_text(TALKER)
     monkeypatch.setattr(worker, "__file__", str(script))
+    EARLIER[:] = children()
 
 
 def side(**environment: str) -> Side:
@@ -154,7 +161,7 @@ def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
         processes(side(), wrong, time_limit_s=60),
     ):
         pass
-    assert psutil.Process().children() == []
+    assert children() == EARLIER
 
 
 # Standing still
@@ -220,7 +227,7 @@ def test_no_process_is_left(error: type[BaseException] | None) -> None:
         if error:
             raise error
     assert [process.is_running() for process in found] == [False, False]
-    assert psutil.Process().children() == []
+    assert children() == EARLIER
 
 
 def test_an_end_that_fails_does_not_spare_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +242,7 @@ def test_an_end_that_fails_does_not_spare_the_others(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Process, "end", ends)
     with pytest.raises(KeyboardInterrupt), processes(side(), replace(side(), threads=2), time_limit_s=60):
         pass
-    assert psutil.Process().children() == []
+    assert children() == EARLIER
 
 
 def is_gone(pid: int) -> bool:
