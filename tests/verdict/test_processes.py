@@ -52,7 +52,8 @@ unix = pytest.mark.skipif(not CAN_STOP, reason="no SIGSTOP here")
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    found: list[psutil.Process] = psutil.Process().children()
+    return found
 
 
 @pytest.fixture(autouse=True)
