@@ -57,6 +57,8 @@ every_backend = pytest.mark.parametrize("backend", list(backends()), indirect=Tr
 @every_backend
 @pytest.mark.parametrize("batch", [1, 3])
 def test_output_agrees_with_eager(subject: Subject, backend: Backend, batch: int) -> None:
+    if backend.on_request and batch > 1:
+        pytest.skip("another batch is another build of half a minute")
     expected = backends()["eager"].prepare(subject, case("eager"))(images(batch))
     output = backend.prepare(subject, case(backend.name, batch))(images(batch))
     assert output.shape == (batch, 567, 85)
