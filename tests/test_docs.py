@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")], key=lambda p: p.name)
 NOT_RUN = ("python3 -m venv ", "pip install ", "git ", "eval ")
 STATUS = {"yolo-perf fetch": (1,), "yolo-perf ab": (0, 1, 4)}
-"""Where it is not 0: there is no network in a test; what `ab` decides is the host's to say, and a known slow-down's."""
+"""Where it is not 0: there is no network in a test, and what `ab` decides is the host's to say."""
 SMALL_SESSION = (
     "--perf-sizes=n --perf-optimizations=eager,onnx --perf-image-size=64 --perf-rounds=3 --perf-batches=1 "
     "--perf-thread-counts=1 --perf-accuracy-pictures=2 --perf-confirm=off --perf-latency-margin=100000 "

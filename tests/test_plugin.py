@@ -243,6 +243,7 @@ def test_a_margin_of_a_case_that_nothing_measures_is_refused(project: Project) -
     result.stderr.fnmatch_lines(["ERROR: --perf-margins names 'n-warp', which neither this session nor *"])
 
 
+@pytest.mark.slow
 def test_a_drill_slows_one_case_and_is_never_saved(project: Project) -> None:
     result = project.run("--perf-slow-down=n-eager=2", "--perf-save")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -273,6 +274,7 @@ def test_a_missing_case_fails_with_its_reason(project: Project) -> None:
     assert project.run("-rs").ret == pytest.ExitCode.OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--perf-optimizations=eager",), ("-k", "eager")])
 def test_a_case_left_out_on_purpose_is_not_missing(project: Project, options: tuple[str, ...]) -> None:
     project.run("--perf-save")
@@ -299,6 +301,7 @@ def test_other_settings_are_incomparable_and_no_pass(project: Project) -> None:
     result.stdout.fnmatch_lines(["INCOMPARABLE n-eager: image_size 64 -> 96*", "No case could be compared*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "{", "[[[[", '{"yolo_perf": {"schema": 99}}', '{"benchmarks": []}'])
 def test_a_damaged_baseline_is_named_before_anything_is_measured(project: Project, content: str) -> None:
     project.run("--perf-save")
@@ -404,6 +407,7 @@ def test_ctrl_c_in_a_round_keeps_what_was_measured(project: Project) -> None:
     refused.stderr.fnmatch_lines(["*holds a session that was interrupted: it is no baseline."])
 
 
+@pytest.mark.slow
 def test_a_session_that_stops_early_decides_nothing(project: Project) -> None:
     project.run("--perf-save")
     project.monkeypatch.setitem(backends(), "eager", replace(backends()["eager"], min_sqnr_db=999.0))
@@ -424,6 +428,7 @@ def test_an_optimisation_that_is_no_more_is_missing(project: Project) -> None:
     result.stdout.fnmatch_lines(["MISSING n-batched: in the baseline, not measured now"])
 
 
+@pytest.mark.slow
 def test_missing_is_seen_with_a_node_id(project: Project) -> None:
     project.run("--perf-save")
     project.monkeypatch.setattr(Backend, "check_available", unavailable)
@@ -452,6 +457,7 @@ def test_skipped_benchmarks_pass(project: Project) -> None:
     assert project.run("--benchmark-skip").ret == pytest.ExitCode.OK
 
 
+@pytest.mark.slow
 def test_disabled_benchmarks_run_untimed(project: Project) -> None:
     result = project.run("--benchmark-disable")
     assert result.ret == pytest.ExitCode.OK

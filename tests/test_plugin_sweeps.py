@@ -58,6 +58,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     return found
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_over_threads_and_batches_of_what_has_no_batch_of_its_own(project: Project) -> None:
     result = project.run(
         "--perf-batches=1,2",
@@ -85,6 +86,7 @@ def test_a_sweep_goes_over_threads_and_batches_of_what_has_no_batch_of_its_own(p
     assert all("n-eager" in name for name in names)
 
 
+@pytest.mark.slow
 def test_stages_of_every_round_are_kept(project: Project) -> None:
     result = project.run("--benchmark-json=out.json", target="benchmarks/test_stages.py")
     assert result.ret == pytest.ExitCode.OK
@@ -118,6 +120,7 @@ def test_stages_alone_are_nothing_to_save(project: Project) -> None:
     assert [path.name for path in project.baselines] == ["laptop.json"]
 
 
+@pytest.mark.slow
 def test_what_is_detected_is_kept_beside_what_was_timed(project: Project) -> None:
     timing = "benchmarks/test_inference.py"
     result = project.run(timing, "--perf-accuracy-pictures=1", "--perf-save", target="benchmarks/test_accuracy.py")

@@ -128,6 +128,7 @@ def test_other_tests_and_repeated_ones_do_not_count(clock: Callable[..., float])
     assert session.reporter.lines == ["  1 of 2 benchmarks, about 20 s left"]
 
 
+@pytest.mark.slow
 def test_a_session_counts_the_benchmarks_that_it_collected(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ def proof() -> Proof:
     return prove(rows, RULES, suites=6, resamples=4)
 
 
+@pytest.mark.slow
 def test_every_condition_with_enough_pairs_is_scored(proof: Proof) -> None:
     assert [(each.disturb, each.pairs) for each in proof.conditions] == [("none", 24), ("any", 19), ("memory", 16)]
     quiet, mixed, memory = proof.conditions
