@@ -13,7 +13,7 @@ from yolo_perf.cli.output import check_writable, print_result, write_text
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 
 if TYPE_CHECKING:
-    from yolo_perf.records import Run
+    from yolo_perf.records import Machine, Run
     from yolo_perf.verdict.story import Story, Told
 
 EXTRA = "pip install 'yolo-perf[report]'"
@@ -89,15 +89,15 @@ def _story(saved: tuple[str, ...], baselines: Path) -> "Story":
     if not runs:
         return tell(given)
     machine = max(runs, key=lambda run: run.created).machine
-    return tell(given, _shelf(baselines, runs), session_rules(baselines, machine))
+    return tell(given, _shelf(baselines, machine), session_rules(baselines, machine))
 
 
-def _shelf(baselines: Path, runs: "list[Run]") -> "list[Run]":
-    """The saved sessions of the newest run's machine; none where a file of them cannot be read, which is said."""
+def _shelf(baselines: Path, machine: "Machine") -> "list[Run]":
+    """The saved sessions of a machine; none where a file of them cannot be read, which is said."""
     from yolo_perf.verdict.baselines import sessions
 
     try:
-        return [run for _, run in sessions(baselines, max(runs, key=lambda run: run.created).machine)]
+        return [run for _, run in sessions(baselines, machine)]
     except BaselineError as error:
         click.echo(f"Without the history in {baselines}: {error}", err=True)
         return []

@@ -115,5 +115,5 @@ def machines(columns: Sequence[Column]) -> Chart:
         summary=f"{'; '.join(words)}, each with its fastest optimisation."
         if words
         else f"{len(columns)} machine(s).",
-        figure=figure_of(traces, x=axis("", automargin=True), y=axis("ms per image", type="log"), barmode="group"),
+        figure=figure_of(traces, x=axis(""), y=axis("ms per image", type="log"), barmode="group"),
     )

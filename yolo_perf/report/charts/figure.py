@@ -71,6 +71,14 @@ def choices(options: Sequence[tuple[str, Figure]], method: str) -> list[Figure]:
     ]
 
 
+def one_at_a_time(traces: Sequence[Figure]) -> list[Figure]:
+    """A menu that shows one trace and hides the others; none for a single one."""
+    if len(traces) < 2:
+        return []
+    options = [(trace["name"], {"visible": [each is trace for each in traces]}) for trace in traces]
+    return choices(options, "restyle")
+
+
 def span(seconds: Sequence[float]) -> tuple[float, float]:
     """The low quantile and the 90th percentile, neither beyond the median's other side."""
     return min(low_quantile(seconds), median(seconds)), max(float(np.percentile(seconds, 90)), median(seconds))

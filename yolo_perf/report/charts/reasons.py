@@ -13,12 +13,12 @@ from yolo_perf.report.charts.figure import (
     Chart,
     Figure,
     axis,
-    choices,
     color,
     figure_of,
     height_of,
     in_order,
     label_text,
+    one_at_a_time,
     symbol,
 )
 from yolo_perf.report.tables import printable
@@ -68,10 +68,6 @@ def layers(run: Run) -> Chart | None:
     if not profiles:
         return None
     traces = [_lost(profile, visible=number == 0) for number, profile in enumerate(profiles)]
-    options = [
-        (label_text(profile.case.label), {"visible": [each is profile for each in profiles]})
-        for profile in profiles
-    ]
     worst = traces[0]
     return Chart(
         name="layers",
@@ -84,9 +80,9 @@ def layers(run: Run) -> Chart | None:
         figure=figure_of(
             traces,
             x=axis("ms lost against the layer's own roof"),
-            y=axis("", autorange="reversed", automargin=True),
+            y=axis("", autorange="reversed"),
             showlegend=False,
-            updatemenus=choices(options, "restyle") if len(profiles) > 1 else [],
+            updatemenus=one_at_a_time(traces),
             height=height_of(LAYERS_SHOWN),
         ),
     )

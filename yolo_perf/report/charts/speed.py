@@ -21,6 +21,7 @@ from yolo_perf.report.charts.figure import (
     figure_of,
     in_order,
     label_text,
+    one_at_a_time,
     pattern,
     span,
     symbol,
@@ -139,40 +140,8 @@ def _layer_points(profile: LayerProfile) -> Figure:
 
 def latency(run: Run) -> Chart:
     """Median latency per image by size and optimisation, with the span from the low quantile to the 90th."""
-    traces = []
-    for name in in_order([m.case for m in run.measurements]):
-        measured = [m for m in run.measurements if m.case.backend == name]
-        spans = [span([s / m.case.batch for s in m.round_seconds]) for m in measured]
-        traces.append(
-            {
-                "type": "bar",
-                "name": label_text(name),
-                "x": [f"yolov5{label_text(m.case.size)}" for m in measured],
-                "y": [1e3 * m.latency_s for m in measured],
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [1e3 * (high - m.latency_s) for m, (_, high) in zip(measured, spans, strict=True)],
-                    "arrayminus": [1e3 * (m.latency_s - low) for m, (low, _) in zip(measured, spans, strict=True)],
-                    "thickness": 1,
-                    "width": 2,
-                },
-                "marker": {"color": color(name), "pattern": {"shape": pattern(name)}},
-                "customdata": [
-                    [
-                        units.milliseconds(low),
-                        units.milliseconds(high),
-                        len(m.round_seconds),
-                        units.rate(m.images_per_s),
-                    ]
-                    for m, (low, high) in zip(measured, spans, strict=True)
-                ],
-                "hovertemplate": f"{label_text(name)}, %{{x}}: %{{y:.2f}} ms/image, "
-                "%{customdata[3]} images/s<br>"
-                "%{customdata[0]} to %{customdata[1]} ms (low quantile to p90) of %{customdata[2]} rounds"
-                "<extra></extra>",
-            }
-        )
+    names = in_order([m.case for m in run.measurements])
+    traces = [_bars([m for m in run.measurements if m.case.backend == name]) for name in names]
     fastest = [
         min((m for m in run.measurements if m.case.size == size), key=lambda m: m.latency_s)
         for size in dict.fromkeys(m.case.size for m in run.measurements)
@@ -194,6 +163,40 @@ def latency(run: Run) -> Chart:
             ),
         ),
     )
+
+
+def _bars(measured: Sequence[Measurement]) -> Figure:
+    """One optimisation's bars with their whiskers."""
+    name = measured[0].case.backend
+    spans = [span([s / m.case.batch for s in m.round_seconds]) for m in measured]
+    return {
+        "type": "bar",
+        "name": label_text(name),
+        "x": [f"yolov5{label_text(m.case.size)}" for m in measured],
+        "y": [1e3 * m.latency_s for m in measured],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [1e3 * (high - m.latency_s) for m, (_, high) in zip(measured, spans, strict=True)],
+            "arrayminus": [1e3 * (m.latency_s - low) for m, (low, _) in zip(measured, spans, strict=True)],
+            "thickness": 1,
+            "width": 2,
+        },
+        "marker": {"color": color(name), "pattern": {"shape": pattern(name)}},
+        "customdata": [
+            [
+                units.milliseconds(low),
+                units.milliseconds(high),
+                len(m.round_seconds),
+                units.rate(m.images_per_s),
+            ]
+            for m, (low, high) in zip(measured, spans, strict=True)
+        ],
+        "hovertemplate": f"{label_text(name)}, %{{x}}: %{{y:.2f}} ms/image, "
+        "%{customdata[3]} images/s<br>"
+        "%{customdata[0]} to %{customdata[1]} ms (low quantile to p90) of %{customdata[2]} rounds"
+        "<extra></extra>",
+    }
 
 
 def throughput(run: Run) -> Chart | None:
@@ -251,9 +254,6 @@ def rounds(run: Run) -> Chart:
         }
         for number, m in enumerate(run.measurements)
     ]
-    options = [
-        (label_text(m.case.label), {"visible": [each is m for each in run.measurements]}) for m in run.measurements
-    ]
     spreads = [
         (np.percentile(m.round_seconds, 75) - np.percentile(m.round_seconds, 25)) / median(m.round_seconds)
         for m in run.measurements
@@ -272,6 +272,6 @@ def rounds(run: Run) -> Chart:
             x=axis("round"),
             y=axis("ms per round", rangemode="tozero"),
             showlegend=False,
-            updatemenus=choices(options, "restyle") if len(traces) > 1 else [],
+            updatemenus=one_at_a_time(traces),
         ),
     )
