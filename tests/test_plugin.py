@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,6 +26,8 @@ import yolo_perf.yolov5.seeded
 from tests.factories import peaks
 from yolo_perf.backends.registry import Backend, backends
 from yolo_perf.errors import BackendUnavailable
+from yolo_perf.machine.host import Counters
+from yolo_perf.machine.identity import identify
 from yolo_perf.records import Peaks
 from yolo_perf.verdict.baselines import read_run
 
@@ -54,6 +57,7 @@ class Project:
         pytester.syspathinsert()
         for place in ("analysis.bench", "machine.peaks"):
             monkeypatch.setattr(f"yolo_perf.{place}.measure_peaks", self._measure_peaks)
+        monkeypatch.setattr("yolo_perf.analysis.timing.read", Counters)  # whatever else runs here
         monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def _measure_peaks(self, *_: object) -> Peaks:
@@ -70,6 +74,11 @@ class Project:
             "no:hypothesispytest",  # it would import hypothesis anew in every session
             *options,
         )
+
+    @property
+    def threads(self) -> int:
+        """Of every case, by default."""
+        return identify(with_torch=False).usable_cores
 
     @property
     def baselines(self) -> list[Path]:
@@ -490,3 +499,33 @@ def test_help_of_the_command_line_loads_nothing_heavy() -> None:
         "sys.exit(bool({'torch', 'numpy', 'rich', 'onnxruntime', 'cv2', 'msgspec', 'pytest'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_another_allocator_is_another_measurement(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.run("--perf-save").ret == pytest.ExitCode.OK
+    monkeypatch.setattr("yolo_perf.analysis.bench.settle", lambda policy: policy)
+    result = project.run("--benchmark-compare", "--perf-allocator=system")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["INCOMPARABLE n-eager: allocator keep -> system", "No case could be compared: that is no pass."]
+    )
+
+
+def test_what_was_timed_beside_other_work_is_no_baseline_unless_asked_twice(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = count(0.0, 1.5)  # seconds of others' CPU time, seen before and after three rounds of a second
+    monkeypatch.setattr("yolo_perf.analysis.timing.read", lambda: Counters(other_cpu_s=next(reads)))
+    result = project.run("--perf-save")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert project.baselines == []
+    threads = project.threads
+    result.stdout.fnmatch_lines(
+        [
+            f"Timed beside other work, so no evidence: n-eager ({50 / threads:.1f} %), *their threads' CPU time.",
+            "Not saved as a baseline: other work ran beside n-eager, n-batched. *--perf-save-anyway.",
+        ]
+    )
+    assert project.run("--perf-save", "--perf-save-anyway").ret == pytest.ExitCode.OK
+    (path,) = project.baselines
+    assert [m.host.other_cpu_s for m in read_run(path).measurements] == [1.5, 1.5]

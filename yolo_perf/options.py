@@ -13,6 +13,11 @@ _SETTINGS = (
     ("optimizations", "", "optimisations to measure (default: all)"),
     ("batch", str(parse.BATCH), "images a call where an optimisation batches"),
     ("threads", "", "threads of every engine (default: one a physical core that this process may use)"),
+    (
+        "allocator",
+        parse.ALLOCATORS[0],
+        "freed memory: keep it for the next call, or leave it to the system",
+    ),
     ("throughput-sizes", "n", "model sizes whose batches and threads are swept"),
     ("batches", ",".join(map(str, parse.BATCHES)), "batches of the sweep"),
     ("thread-counts", "", "threads of the sweep (default: doubled from 1 to the usable cores)"),
@@ -51,6 +56,11 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--perf-save", action="store_true", help="record this session as the machine's new baseline")
     group.addoption(
+        "--perf-save-anyway",
+        action="store_true",
+        help="and record it even where other work ran on the same cores meanwhile",
+    )
+    group.addoption(
         "--perf-slow-down",
         metavar="CASE=FACTOR",
         default="",
@@ -73,6 +83,7 @@ def read_settings(config: pytest.Config) -> Settings:
         accuracy_sizes=parse.parse_sizes(setting_text(config, "accuracy_sizes")),
         accuracy_pictures=parse.parse_count(setting_text(config, "accuracy_pictures"), "The number of pictures"),
         threads=parse.parse_count(threads, "The number of threads") if threads else None,
+        allocator=parse.parse_choice(setting_text(config, "allocator"), "The allocator", parse.ALLOCATORS),
         image_size=parse.parse_image_size(setting_text(config, "image_size")),
         data=Path(data) if data else None,
         rounds=parse.parse_count(rounds, "The number of rounds") if rounds else None,

@@ -115,14 +115,16 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
 
     def measure(size: str, optimization: str) -> "StageRun":
         from yolo_perf.analysis.stages import Pipeline, stage_figures
+        from yolo_perf.analysis.timing import Watched
 
         bench = state.bench
         with rounds.mistakes():
             pipeline = Pipeline(bench, size, find(optimization))
             plan = bench.plan(pipeline.warm_up())
             pipeline.read_ahead(plan.warmup_rounds + plan.rounds)
-            rounds(pipeline.step, plan)
-        run = pipeline.result(plan.rounds, untimed=plan.warmup_rounds)
+            step = Watched(pipeline.step, plan.warmup_rounds)
+            rounds(step, plan)
+        run = pipeline.result(plan.rounds, step.host(), untimed=plan.warmup_rounds)
         if run.times:
             state.stages.append(run)
             benchmark.extra_info.update(stages=stage_figures(run), pictures=run.pictures, data=run.data)
@@ -138,13 +140,20 @@ def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterat
     state, rounds = _state(request.config), _Rounds(benchmark)
 
     def measure(size: str, optimization: str, batch: int, threads: int) -> "Timed":
+        from yolo_perf.analysis.conditions import page_faults_per_image, switches_per_round
+
         with rounds.mistakes():
             case = state.bench.case(size, find(optimization), batch=batch, threads=threads)
             timed = state.bench.measure_throughput(case, rounds)
         if timed.round_seconds:
             state.throughput.append(timed)
             benchmark.extra_info.update(
-                latency_s=timed.latency_s, images_per_s=timed.images_per_s, batch=batch, threads=threads
+                latency_s=timed.latency_s,
+                images_per_s=timed.images_per_s,
+                batch=batch,
+                threads=threads,
+                page_faults_per_image=page_faults_per_image(timed),
+                involuntary_switches_per_round=switches_per_round(timed),
             )
         return timed
 
@@ -164,7 +173,9 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
         bench, backend = state.bench, find(optimization)
         with _outcomes():
             case = bench.case(size, backend)
-            found = memory.measure_memory(case, bench.subject(size), backend, state.settings.data)
+            found = memory.measure_memory(
+                case, bench.subject(size), backend, state.settings.data, state.settings.allocator
+            )
         state.memory.append(found)
         return found
 

@@ -167,11 +167,24 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostUse:
+    """What the system did to one process, or to all, while its rounds ran; None where it does not tell."""
+
+    steal_s: float | None = None  # taken by the machine's host, the mean over the process's CPUs
+    run_delay_s: float | None = None  # the process's threads were ready and waited for a CPU
+    involuntary_switches: int | None = None  # the process's threads lost a CPU they still wanted
+    page_faults: int | None = None  # of the process, served from memory: pages that it asked for anew
+    other_cpu_s: float | None = None  # CPU time of every other process on the CPUs that this one may use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
     """The raw rounds of one case. One round infers `case.batch` images."""
 
     case: Case
     round_seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
+    allocator: str = "system"  # what was in force: see `machine.allocator.settle`
+    host: HostUse = HostUse()  # over all rounds
 
     @property
     def latency_s(self) -> float:
@@ -275,6 +288,8 @@ class StageRun:
     cold: bool  # whether the system was asked to drop each file from its cache before it was read
     times: tuple[StageTimes, ...]
     planned: int
+    allocator: str = "system"
+    host: HostUse = HostUse()
 
     @property
     def complete(self) -> bool:
@@ -394,15 +409,6 @@ class ProfilerRun:
     def complete(self) -> bool:
         """Whether no interruption cut it short."""
         return self.rounds == self.planned_rounds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostUse:
-    """What the system did to one process, or to all, while its rounds ran; None where it does not tell."""
-
-    steal_s: float | None = None  # taken by the machine's host, the mean over the process's CPUs
-    run_delay_s: float | None = None  # the process's threads were ready and waited for a CPU
-    involuntary_switches: int | None = None  # the process's threads lost a CPU they still wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -353,10 +353,13 @@ class PerfSession:
         if self.measurements:
             from yolo_perf.analysis.figures import utilization
             from yolo_perf.report import tables
+            from yolo_perf.report.remarks import remarks
 
             width, color = reporter._tw.fullwidth, reporter._tw.hasmarkup
             reporter.write_line(tables.results(self.run, self.comparisons, width=max(80, width), color=color))
             above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
+            for line in remarks(self.run):
+                reporter.write_line(line, yellow=True)
             if above:
                 reporter.write_line(f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
         if self._beside and self.measurements:
@@ -542,6 +545,7 @@ class PerfSession:
             image_size=settings.image_size,
             batch=settings.batch,
             threads=self.bench.threads,
+            allocator=settings.allocator,
         )
         grounds = Grounds(
             history=self._history,
@@ -574,6 +578,7 @@ class PerfSession:
 
     def _save(self, session: pytest.Session) -> None:
         """Promotion is explicit, and only of a whole session that passed."""
+        from yolo_perf.analysis.conditions import beside_other_work
         from yolo_perf.verdict.baselines import save_baseline
 
         if not self._complete or session.exitstatus != pytest.ExitCode.OK:
@@ -584,6 +589,15 @@ class PerfSession:
         )
         if open_ones:
             self._say(f"Not saved as a baseline: {', '.join(open_ones)}: suspected and not cleared.", "red")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        disturbed = beside_other_work(self.measurements)
+        if disturbed and not self.config.option.perf_save_anyway:
+            self._say(
+                f"Not saved as a baseline: other work ran beside {', '.join(disturbed)}. Measure alone, or ask "
+                "again with --perf-save --perf-save-anyway.",
+                "red",
+            )
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         lost = self._lost_by_saving()

@@ -16,6 +16,8 @@ ACCURACY_PICTURES = 128
 LATENCY_MARGIN = 0.10
 UTILIZATION_MARGIN = 0.10
 METRICS = ("latency", "utilization")
+ALLOCATORS = ("keep", "system")
+"""The policies of `machine.allocator`, the default first."""
 CONFIRM = ("auto", "fresh", "off")
 
 
@@ -27,6 +29,7 @@ class Settings:
     optimizations: tuple[str, ...] = ()
     batch: int = BATCH
     threads: int | None = None
+    allocator: str = ALLOCATORS[0]  # what the processes that measure do with freed memory
     throughput_sizes: tuple[str, ...] = ("n",)
     batches: tuple[int, ...] = BATCHES
     layers_sizes: tuple[str, ...] = ("n",)

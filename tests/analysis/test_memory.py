@@ -142,7 +142,7 @@ def test_an_answer_is_told_above_what_the_engine_alone_holds(monkeypatch: pytest
         return subprocess.CompletedProcess(command, 0, b'{"base":100,"loaded":160,"peak":250}', b"a warning")
 
     monkeypatch.setattr(subprocess, "run", answer)
-    found = measure_memory(CASE, SUBJECT, backends()["eager"], Path("pictures"))
+    found = measure_memory(CASE, SUBJECT, backends()["eager"], Path("pictures"), "system")
     assert found == Memory(
         case=CASE,
         base_bytes=100,
@@ -151,7 +151,10 @@ def test_an_answer_is_told_above_what_the_engine_alone_holds(monkeypatch: pytest
         weight_bytes=WEIGHT_BYTES,
         activation_bytes=4 * ALIVE,
     )
-    assert orders == [memory.Order(case=CASE, weights=SUBJECT.weights, calibration_name="grey", data="pictures")]
+    order = memory.Order(
+        case=CASE, weights=SUBJECT.weights, calibration_name="grey", data="pictures", allocator="system"
+    )
+    assert orders == [order]
 
 
 @pytest.mark.usefixtures("counted")

@@ -15,7 +15,7 @@ from yolo_perf.analysis.stages import Pipeline, measure_stages, stage_figures
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import BackendUnavailable, DataError, UsageError
 from yolo_perf.pipeline.images import Dataset
-from yolo_perf.records import STAGES, StageRun, StageTimes
+from yolo_perf.records import STAGES, HostUse, StageRun, StageTimes
 from yolo_perf.settings import Settings
 
 STEP = 50
@@ -147,7 +147,7 @@ def test_times_of_a_batch_are_a_pictures_share(opened: Opened) -> None:
     pipeline = Pipeline(opened(drawn(3), batch=4), "n", backend(Engine(), batched=True))
     assert pipeline.warm_up() == 4.0  # every stage lasts a second of this clock, whatever the batch
     pipeline.step()
-    assert pipeline.result(1).times == (times(0.25, 0.25, 0.25, 0.25),)
+    assert pipeline.result(1, HostUse()).times == (times(0.25, 0.25, 0.25, 0.25),)
 
 
 def test_untimed_steps_are_left_out_of_the_result(opened: Opened) -> None:
@@ -155,9 +155,10 @@ def test_untimed_steps_are_left_out_of_the_result(opened: Opened) -> None:
     pipeline.warm_up()
     for _ in range(3):
         pipeline.step()
-    found = pipeline.result(2, untimed=1)
+    found = pipeline.result(2, HostUse(page_faults=8), untimed=1)
     assert len(found.times) == 2
     assert found.complete
+    assert found.host.page_faults == 8
 
 
 @pytest.mark.parametrize(("budget_s", "number", "planned"), [(3, 16, 10), (48, 16, 12), (1000, 16, 16), (3, 4, 4)])

@@ -95,7 +95,7 @@ class Actor:
     def _open(self, _: dict[str, Any]) -> dict[str, Any]:
         libraries = {"python": self._character.python, "torch": "2.13.0", "llvmlite": self._character.llvmlite}
         tree, optimizations = str(self._character.tree), list(self._character.optimizations)
-        return {"tree": tree, "optimizations": optimizations, "libraries": libraries}
+        return {"tree": tree, "optimizations": optimizations, "libraries": libraries, "allocator": "keep"}
 
     def _prepare(self, order: dict[str, Any]) -> dict[str, Any]:
         if reason := self._character.unavailable.get(order["optimization"]):
@@ -151,7 +151,8 @@ def test_what_both_sides_can_run_is_measured(stage: Stage) -> None:
     assert [each.rounds for each in survey.subjects] == [5, 5]
     assert [each.batch for each in survey.subjects] == [1, 4]
     assert survey.absent == ()
-    assert survey.libraries[0] == {"python": "3.11.7", "torch": "2.13.0", "llvmlite": "0.45.0"}
+    libraries = {"python": "3.11.7", "torch": "2.13.0", "llvmlite": "0.45.0"}
+    assert survey.libraries[0] == {**libraries, "allocator": "keep"}
 
 
 def test_sides_are_opened_with_what_is_theirs(stage: Stage, tmp_path: Path) -> None:
@@ -166,6 +167,7 @@ def test_sides_are_opened_with_what_is_theirs(stage: Stage, tmp_path: Path) -> N
         "image_size": 64,
         "batch": 4,
         "threads": 2,
+        "allocator": "keep",
         "inject": [],
     }
     assert (other["threads"], other["inject"]) == (3, [("spin", 0.5, "n-eager")])

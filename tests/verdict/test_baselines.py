@@ -3,6 +3,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import Run, Weights
+from yolo_perf.records import HostUse, Run, Weights
 from yolo_perf.verdict.baselines import (
     Spread,
     block,
@@ -342,3 +343,11 @@ def test_a_baseline_is_removed_or_its_name_is_said(tmp_path: Path) -> None:
     assert not path.exists()
     with pytest.raises(BaselineError, match=f"Cannot delete {tmp_path}: "):
         remove(tmp_path)
+
+
+def test_what_was_timed_beside_other_work_is_promoted_only_anyway(tmp_path: Path) -> None:
+    busy = replace(measurement((1.0, 1.0)), host=HostUse(other_cpu_s=1.0))  # a quarter of 2 threads x 2 s
+    path = saved(tmp_path / "run.json", run(busy))
+    with pytest.raises(BaselineError, match=r"other work ran beside n-eager\. Measure .* --anyway"):
+        promote(path, tmp_path / "baselines")
+    assert promote(path, tmp_path / "baselines", anyway=True).name == "0001_baseline.json"

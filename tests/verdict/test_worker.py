@@ -2,19 +2,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from yolo_perf.machine.allocator import settle
 from yolo_perf.verdict import worker
 from yolo_perf.verdict.processes import processes
 from yolo_perf.verdict.sides import Injection, Side, own_tree, parse_side
 from yolo_perf.verdict.worker import Worker, injected
 
 TICK = 1 / 1024
+OPEN: dict[str, Any] = {"do": "open", "sizes": [], "data": None, "allocator": "keep"}
 
 
 class Clock:
@@ -92,9 +94,10 @@ def test_slow_downs_are_for_one_case_or_for_all(clock: Clock) -> None:
 
 
 def test_a_round_is_one_call_after_untimed_ones(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, after = (1.0, None, 3), (1.5, 2.0, 10)
-    host: Iterator[Sequence[float | None]] = iter([before, after])
-    monkeypatch.setattr(worker, "_host", lambda: next(host))
+    counters = worker.host.Counters
+    before, after = counters(1.0, None, 3, 100, 7.0), counters(1.5, 2.0, 10, 160, 6.0)
+    host = iter([before, after])
+    monkeypatch.setattr(worker.host, "read", lambda: next(host))
     found = Worker()
     calls: list[None] = []
 
@@ -104,25 +107,8 @@ def test_a_round_is_one_call_after_untimed_ones(clock: Clock, monkeypatch: pytes
 
     found._calls["n-eager"] = call
     reply = found.answer({"do": "time", "label": "n-eager", "warmup": 2})
-    assert reply == {"seconds": 1.0 + TICK, "host": [0.5, None, 7]}
+    assert reply == {"seconds": 1.0 + TICK, "host": (0.5, None, 7, 60, 0)}
     assert len(calls) == 3
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="its counters are Linux's")
-def test_what_the_host_does_is_counted() -> None:
-    steal, delay, switches = worker._host()
-    assert steal is None or steal >= 0
-    assert delay is None or delay >= 0
-    assert switches is not None
-    assert switches >= 0
-
-
-def test_a_system_without_counters_tells_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(path: str) -> Path:
-        return Path("/no/such/folder") / Path(path).name
-
-    monkeypatch.setattr(worker, "Path", nothing)
-    assert worker._host()[:2] == (None, None)
 
 
 def test_a_loop_of_python_is_always_the_same() -> None:
@@ -167,7 +153,7 @@ def test_a_failure_is_an_answer_and_the_next_order_is_taken() -> None:
     assert unknown == {"error": "KeyError: 'n-eager'"}
     assert control == {}
     assert timed["seconds"] > 0
-    assert len(timed["host"]) == 3
+    assert len(timed["host"]) == 5
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -177,7 +163,7 @@ def test_what_a_tree_prints_is_no_answer(tmp_path: Path) -> None:
     (package / "__init__.py").write_text(
         "import os\nprint('good morning')\nos.system('echo from below')\nraise RuntimeError('night')\n"
     )
-    done = answers(json.dumps({"do": "open", "tree": str(tmp_path), "sizes": [], "data": None}))
+    done = answers(json.dumps({**OPEN, "tree": str(tmp_path)}))
     assert json.loads(done.stdout) == {"error": "RuntimeError: night"}
     assert sorted(done.stderr.splitlines()) == ["from below", "good morning"]
 
@@ -188,17 +174,8 @@ def test_other_packages_beside_a_tree_are_not_the_sides(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "backends.py").write_text("import sys\nraise RuntimeError(sys.path[0])\n")
-    done = answers(json.dumps({"do": "open", "tree": str(tmp_path), "sizes": [], "data": None}))
+    done = answers(json.dumps({**OPEN, "tree": str(tmp_path)}))
     assert str(tmp_path) not in json.loads(done.stdout)["error"]
-
-
-def test_the_time_that_the_host_took_is_the_mean_of_the_cpus_in_use() -> None:
-    stat = (
-        "cpu 9 9 9 9 9 9 9 900 9\ncpu0 1 1 1 1 1 1 1 100 1\ncpu1 1 1 1 1 1 1 1 300 1\ncpu2 1 1 1 1 1 1 1 500 1\n"
-    )
-    ticks = os.sysconf("SC_CLK_TCK")
-    assert worker._stolen_s(stat, {0, 1}) == 200 / ticks
-    assert worker._stolen_s(stat, {2}) == 500 / ticks
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parents are asked after on Linux")
@@ -216,6 +193,7 @@ def test_a_case_is_prepared_and_timed(tmp_path: Path) -> None:
         "image_size": 64,
         "batch": 4,
         "threads": 1,
+        "allocator": "keep",
     }
     side: Side = parse_side(["inject:spin=1%@n-eager"], tmp_path)
     case = {"do": "prepare", "size": "n", "optimization": "eager", "label": "n-eager"}
@@ -224,6 +202,7 @@ def test_a_case_is_prepared_and_timed(tmp_path: Path) -> None:
         assert opened["tree"] == str(own_tree())
         assert "eager" in opened["optimizations"]
         assert "torch" in opened["libraries"]
+        assert opened["allocator"] == settle("keep")  # what this very process would have
         sample = tmp_path / "sample.npy"
         prepared = process.ask(**case, sample=str(sample), pictures=2)
         assert prepared["seconds"] > 0

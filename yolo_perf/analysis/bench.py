@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.analysis.memory import require_memory
-from yolo_perf.analysis.timing import Clock, Plan, plan, slowed, timed
+from yolo_perf.analysis.timing import Clock, Plan, Watched, plan, slowed, timed
 from yolo_perf.analysis.work import count
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import prepare_subject
+from yolo_perf.machine.allocator import settle
 from yolo_perf.machine.identity import describe, identify
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.pace import STEP
@@ -53,6 +54,7 @@ class Bench:
 
     def __init__(self, settings: Settings, clock: Clock = time.perf_counter):
         self.settings = settings
+        self.allocator = settle(settings.allocator)  # now: the first tensor comes after the bench
         self.clock = clock
         self._subjects: dict[str, Subject] = {}
         self._references: dict[str, _Reference] = {}
@@ -114,12 +116,15 @@ class Bench:
         call, agreed = self._ready(backend, case)
         chosen = self.plan(timed(call, self.clock))
         subject = self.subject(size)
+        watched = Watched(call, chosen.warmup_rounds)
         return Measurement(
             case=case,
             nodeid=nodeid,
             weights=subject.weights,
             work=count(size, subject.weights.classes, case.image_size, case.dtype),
-            round_seconds=time_rounds(call, chosen),
+            round_seconds=time_rounds(watched, chosen),
+            host=watched.host(),
+            allocator=self.allocator,
             warmup_rounds=chosen.warmup_rounds,
             parity=agreed,
         )
@@ -137,7 +142,10 @@ class Bench:
     def measure_throughput(self, case: Case, time_rounds: TimeRounds) -> Timed:
         """Time one batch on one number of threads. Raises as `measure` does."""
         call, _ = self._ready(backends()[case.backend], case)
-        return Timed(case=case, round_seconds=time_rounds(call, self.plan(timed(call, self.clock))))
+        chosen = self.plan(timed(call, self.clock))
+        watched = Watched(call, chosen.warmup_rounds)
+        seconds = time_rounds(watched, chosen)
+        return Timed(case=case, round_seconds=seconds, host=watched.host(), allocator=self.allocator)
 
     def plan(self, round_s: float) -> Plan:
         """Warm-up and rounds of a benchmark whose round takes so many seconds."""

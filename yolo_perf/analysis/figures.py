@@ -1,5 +1,6 @@
 """The figures of a measurement, by name, in SI units: what pytest-benchmark's `extra_info` holds."""
 
+from yolo_perf.analysis.conditions import other_work_share, page_faults_per_image, switches_per_round
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Measurement, Peaks
 
@@ -27,6 +28,10 @@ def figures(measurement: Measurement, peaks: Peaks) -> dict[str, object]:
         "batch": case.batch,
         "image_size": case.image_size,
         "dtype": case.dtype,
+        "allocator": measurement.allocator,
+        "page_faults_per_image": page_faults_per_image(measurement),
+        "involuntary_switches_per_round": switches_per_round(measurement),
+        "other_work_share": other_work_share(measurement),
     }
 
 

@@ -16,6 +16,7 @@ from yolo_perf.analysis.work import ELEMENT_BYTES, FLOAT_BYTES, TRACED_SIZE, cou
 from yolo_perf.backends.artefacts import kept, source_digest
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import NotEnoughMemory, YoloPerfError
+from yolo_perf.machine.allocator import KEEP
 from yolo_perf.machine.memory import free_bytes
 from yolo_perf.records import Case, Memory, Weights
 from yolo_perf.yolov5.sizes import check_image_size
@@ -56,7 +57,9 @@ def require_memory(case: Case) -> None:
         )
 
 
-def measure_memory(case: Case, subject: Subject, backend: Backend, data: Path | None) -> Memory:
+def measure_memory(
+    case: Case, subject: Subject, backend: Backend, data: Path | None, allocator: str = KEEP
+) -> Memory:
     """Run a case in a process of its own and see what it holds. Raises YoloPerfError where that process fails."""
     backend.check_available()
     if backend.graph is not None:
@@ -66,6 +69,7 @@ def measure_memory(case: Case, subject: Subject, backend: Backend, data: Path | 
         weights=subject.weights,
         calibration_name=subject.calibration_name,
         data=str(data) if data else None,
+        allocator=allocator,
     )
     try:
         child = subprocess.run(
@@ -106,6 +110,7 @@ class Order:
     weights: Weights
     calibration_name: str
     data: str | None
+    allocator: str  # the policy, see `machine.allocator`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import msgspec
 from yolo_perf.analysis.memory import Held, Order
 from yolo_perf.backends.registry import Subject, backends
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.machine.allocator import settle
 from yolo_perf.machine.memory import peak_rss_bytes, reset_peak_rss, rss_bytes
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def hold(order: Order) -> Held:
     """Run the case a few times. Its pictures' content is of no matter here, so they are grey."""
     import numpy as np
 
+    settle(order.allocator)
     backend, case = backends()[order.case.backend], order.case
     importlib.import_module(backend.engine)  # which belongs to the base
 

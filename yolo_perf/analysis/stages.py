@@ -4,11 +4,12 @@ import logging
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
+from yolo_perf.analysis.timing import Watched
 from yolo_perf.backends.registry import Backend
 from yolo_perf.errors import UsageError
 from yolo_perf.pace import STEP
 from yolo_perf.pipeline.stages import run_pictures
-from yolo_perf.records import STAGES, StageRun, StageTimes
+from yolo_perf.records import STAGES, HostUse, StageRun, StageTimes
 from yolo_perf.units import duration
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Pipeline:
         """Steps since the warm-up."""
         return len(self._times)
 
-    def result(self, planned: int, untimed: int = 0) -> StageRun:
+    def result(self, planned: int, host: HostUse, untimed: int = 0) -> StageRun:
         """The steps since the warm-up but for the first `untimed`."""
         return StageRun(
             case=self.case,
@@ -75,6 +76,8 @@ class Pipeline:
             cold=self._cold,
             times=tuple(self._times[untimed : untimed + planned]),
             planned=planned,
+            allocator=self._bench.allocator,
+            host=host,
         )
 
 
@@ -95,13 +98,14 @@ def measure_stages(
     pipeline.read_ahead(planned)
     said = (pipeline.case.label, planned * batch, duration(planned * step_s))
     log.info("%s: %d pictures, about %s", *said, extra=STEP)
+    step = Watched(pipeline.step, 0)
     try:
         for _ in range(planned):
-            pipeline.step()
+            step()
     except KeyboardInterrupt:
         if not pipeline.steps:
             raise
-    return pipeline.result(planned)
+    return pipeline.result(planned, step.host())
 
 
 def stage_figures(run: StageRun) -> dict[str, dict[str, float]]:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from yolo_perf.machine.host import read
+from yolo_perf.records import HostUse
+
 MIN_ROUNDS, MAX_ROUNDS = 3, 50
 LOW_QUANTILE = 0.1
 
@@ -46,6 +49,28 @@ def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_c
             pass
 
     return slow_call
+
+
+class Watched:
+    """A call, and what the host does from the end of its warm-up on. It costs a round a function call."""
+
+    def __init__(self, call: Callable[[], object], warmup_rounds: int):
+        self._call = call
+        self._warming = warmup_rounds
+        self._before = read()
+
+    def __call__(self) -> object:
+        """What the call gives."""
+        found = self._call()
+        if self._warming:
+            self._warming -= 1
+            if not self._warming:
+                self._before = read()  # within the last untimed round
+        return found
+
+    def host(self) -> HostUse:
+        """What happened since."""
+        return HostUse(**read().since(self._before)._asdict())
 
 
 def middle_half(seconds: Sequence[float]) -> list[int]:

@@ -68,6 +68,7 @@ def _timed(bench: "Bench", size: str, rows: "list[Audit]") -> "list[Audit]":
         image_size=bench.settings.image_size,
         batch=1,
         threads=bench.threads,
+        allocator=bench.settings.allocator,
     )
     with ended_by_signals(), alone():
         seconds = {

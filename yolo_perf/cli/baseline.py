@@ -76,8 +76,9 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
 @baseline.command("promote")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--shrink", is_flag=True, help="Even where it has fewer cases than the newest baseline.")
+@click.option("--anyway", is_flag=True, help="Even where other work ran beside its cases.")
 @baselines_option
-def promote_run(run: Path, shrink: bool, baselines: Path) -> None:
+def promote_run(run: Path, shrink: bool, anyway: bool, baselines: Path) -> None:
     """Make a saved run its machine's newest baseline.
 
     RUN is a file, which is copied: what pytest benchmarks/ leaves as last-run.json, or writes with
@@ -86,7 +87,7 @@ def promote_run(run: Path, shrink: bool, baselines: Path) -> None:
     from yolo_perf.machine.identity import describe
     from yolo_perf.verdict.baselines import promote, read_run
 
-    path = promote(run, baselines, shrink=shrink)
+    path = promote(run, baselines, shrink=shrink, anyway=anyway)
     click.echo(f"Saved as the newest baseline of {describe(read_run(path).machine)}: {path}")
 
 

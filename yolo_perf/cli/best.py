@@ -69,7 +69,13 @@ def best(*, max_map_drop: float, max_memory: int | None, sets: int, output: Outp
     found: list[Contest] = []
     with ended_by_signals(), alone():
         for size in setup.sizes:
-            bench = open_bench(size=size, data=setup.data, image_size=setup.image_size, threads=setup.threads)
+            bench = open_bench(
+                size=size,
+                data=setup.data,
+                image_size=setup.image_size,
+                threads=setup.threads,
+                allocator=setup.allocator,
+            )
             found.append(_hold(bench, entrants, replace(setup, sizes=(size,)), limits, sets))
             remember(found[-1], bench.machine)
     output.show(
@@ -92,7 +98,9 @@ def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Li
     if limits.max_memory_bytes is not None:
         for backend in (each for each in entrants if each.name in accuracies):
             case = accuracies[backend.name].case
-            memories[backend.name] = measure_memory(case, bench.subject(size), backend, setup.data).peak_bytes
+            memories[backend.name] = measure_memory(
+                case, bench.subject(size), backend, setup.data, setup.allocator
+            ).peak_bytes
     steps = Steps(sets)
     times = race(
         [accuracy.case for accuracy in accuracies.values()],

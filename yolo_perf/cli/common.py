@@ -44,6 +44,13 @@ threads_option = click.option(
     callback=checked(parse.parse_count, "The number of threads"),
     help="Threads of every engine [one a usable core].",
 )
+allocator_option = click.option(
+    "--allocator",
+    type=click.Choice(parse.ALLOCATORS),
+    default=parse.ALLOCATORS[0],
+    show_default=True,
+    help="Freed memory is kept for the next call, or handled in the system's own way.",
+)
 batch_option = click.option(
     "--batch",
     default=None,
@@ -96,7 +103,12 @@ def backend_option(default: str) -> Callable[[Command], Command]:
 
 def bench_options(default_budget: float | None = None, *, rounds: bool = True) -> Callable[[Command], Command]:
     """Data, image size and threads, and where something is timed, rounds and budget; `open_bench` takes them."""
-    options: list[Callable[[Command], Command]] = [data_option, image_size_option, threads_option]
+    options: list[Callable[[Command], Command]] = [
+        data_option,
+        image_size_option,
+        threads_option,
+        allocator_option,
+    ]
     if rounds:
         options.append(rounds_option)
     if default_budget is not None:
@@ -110,6 +122,7 @@ def open_bench(
     data: Path | None,
     image_size: int,
     threads: int | None,
+    allocator: str = parse.ALLOCATORS[0],
     rounds: int | None = None,
     budget: float = parse.BUDGET_S,
 ) -> "Bench":
@@ -122,6 +135,7 @@ def open_bench(
             data=data,
             image_size=image_size,
             threads=threads,
+            allocator=allocator,
             rounds=rounds,
             budget_s=budget,
         )
@@ -152,12 +166,20 @@ def paired_options(command: Command) -> Command:
         data_option,
         image_size_option,
         threads_option,
+        allocator_option,
     ]
     return reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def paired_setup(
-    *, sizes: str, optimizations: str, batch: int, data: Path | None, image_size: int, threads: int | None
+    *,
+    sizes: str,
+    optimizations: str,
+    batch: int,
+    data: Path | None,
+    image_size: int,
+    threads: int | None,
+    allocator: str,
 ) -> "Setup":
     """What both sides of a paired measurement are asked to run. Raises DataError for a folder without pictures."""
     from yolo_perf.machine.identity import identify
@@ -172,4 +194,5 @@ def paired_setup(
         image_size=image_size,
         batch=batch,
         threads=threads or identify(with_torch=False).usable_cores,
+        allocator=allocator,
     )

@@ -37,7 +37,7 @@ def memory(size: str, *, optimizations: str, batch: int | None, output: Output, 
     for backend in chosen:
         try:
             case = bench.case(size, backend, batch=batch)
-            rows.append(measure_memory(case, bench.subject(size), backend, options["data"]))
+            rows.append(measure_memory(case, bench.subject(size), backend, options["data"], options["allocator"]))
         except (BackendUnavailable, NotEnoughMemory) as error:
             refused.append(str(error))
         except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import bound
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Comparison, Interval, Run
+from yolo_perf.report.remarks import remarks
 from yolo_perf.report.tables import STYLES, tally
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision
 from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSide
@@ -34,6 +35,7 @@ def markdown(story: Story) -> str:
         parts += _compared(story.comparisons, story.basis)
     if run is not None and run.measurements:
         parts.append(_folded(f"All {len(run.measurements)} measured cases", _results(run)))
+        parts += [f"> {escaped(line)}" for line in remarks(run)]
         parts.append(_folded("Machine", _machine(run)))
     parts += [f"> {escaped(note)}" for note in story.notes]
     if run is not None and not story.pairs:

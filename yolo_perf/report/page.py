@@ -15,6 +15,7 @@ from yolo_perf.records import Run
 from yolo_perf.report import tables
 from yolo_perf.report.charts import charts
 from yolo_perf.report.page_tables import figure_tables, verdict_tables
+from yolo_perf.report.remarks import remarks
 from yolo_perf.verdict.story import Story, headline
 
 
@@ -35,6 +36,7 @@ def page(story: Story, library: str, *, title: str = "yolo-perf report") -> str:
         headline=headline(story),
         story=story,
         verdicts=verdict_tables(story),
+        remarks=remarks(run) if run is not None else [],
         subject=_subject(run) if run is not None else "",
         absent=_absent(run) if run is not None else (),
         charts=drawn,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.backends.registry import backends
 from yolo_perf.errors import ParityError, UsageError
+from yolo_perf.machine.allocator import KEEP
+from yolo_perf.machine.host import Counters
 from yolo_perf.pace import STEP
 from yolo_perf.records import HostUse, Pair, SideRounds, Turn, Verdict
 from yolo_perf.verdict.controls import ROUNDS as CONTROL_ROUNDS
@@ -42,6 +44,7 @@ class Setup:
     image_size: int
     batch: int
     threads: int
+    allocator: str = KEEP  # the policy of both sides' processes, see `machine.allocator`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What there is to measure, and what only one side has. `libraries` are versions by name, base then head."""
+    """What there is to measure, and what only one side has. `libraries` are versions by name, and the
+    allocator in force, base then head.
+    """
 
     subjects: tuple[Subject, ...]
     absent: tuple[Decision, ...]
@@ -90,7 +95,7 @@ class Arena:
             for side, reply in zip(self.sides, opened, strict=True):
                 if Path(reply["tree"]) != side.tree:
                     raise UsageError(f"{side.name}: its interpreter loads yolo_perf from {reply['tree']}.")
-            libraries = (opened[0]["libraries"], opened[1]["libraries"])
+            libraries = _told(opened[0]), _told(opened[1])
             names = self._names([reply["optimizations"] for reply in opened])
             log.info("preparing on either side: %s", ", ".join(names), extra=STEP)
             self._check_injections(names)
@@ -265,18 +270,23 @@ def opening(side: Side, setup: Setup, sizes: Sequence[str]) -> dict[str, Any]:
         "image_size": setup.image_size,
         "batch": setup.batch,
         "threads": side.threads or setup.threads,
+        "allocator": setup.allocator,
         "inject": [(each.kind, each.amount, each.case) for each in side.inject],
     }
 
 
+def _told(opened: dict[str, Any]) -> dict[str, str]:
+    """What a side said of its libraries, and the allocator that is in force in it."""
+    return {**opened["libraries"], "allocator": opened["allocator"]}
+
+
 def _total(parts: Sequence[Sequence[float | None]]) -> HostUse:
     """What the system did over all bursts."""
-    steal, delay, switches = (
+    sums = [
         None if any(value is None for value in column) else math.fsum(value or 0.0 for value in column)
         for column in zip(*parts, strict=True)
-    )
-    return HostUse(
-        steal_s=steal,
-        run_delay_s=delay,
-        involuntary_switches=None if switches is None else round(switches),
-    )
+    ]
+    found: dict[str, Any] = dict(zip(Counters._fields, sums, strict=False))
+    for name in ("involuntary_switches", "page_faults"):
+        found[name] = None if found.get(name) is None else round(found[name])
+    return HostUse(**found)

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from yolo_perf.analysis.conditions import beside_other_work
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
@@ -180,11 +181,11 @@ def lost_by(folder: Path, run: Run) -> tuple[str, ...]:
     return tuple(sorted(before - {measurement.case.label for measurement in run.measurements}))
 
 
-def promote(path: Path, folder: Path, *, shrink: bool = False) -> Path:
+def promote(path: Path, folder: Path, *, shrink: bool = False, anyway: bool = False) -> Path:
     """Copy a saved run's file, byte for byte, as the next baseline of the machine that it names; its new path.
 
     Raises BaselineError for what is no baseline or is one already, and for a run that has fewer cases than the
-    newest one, unless it may `shrink`.
+    newest one, unless it may `shrink`, or was measured beside other work, unless it is wanted `anyway`.
     """
     content = content_of(path)  # once: what is checked is what is copied
     run = _as_run(path, parsed(path, content))
@@ -193,6 +194,11 @@ def promote(path: Path, folder: Path, *, shrink: bool = False) -> Path:
     twin = next((kept for kept, other in _shelf(target.name, _paths(target)).runs if other == run), None)
     if twin is not None:
         raise BaselineError(f"{path} is a baseline already: {twin} holds the same session.")
+    disturbed = {} if anyway else beside_other_work(run.measurements)
+    if disturbed:
+        raise BaselineError(
+            f"{path}: other work ran beside {', '.join(disturbed)}. Measure again alone, or give --anyway."
+        )
     lost = () if shrink else lost_by(folder, run)
     if lost:
         raise BaselineError(

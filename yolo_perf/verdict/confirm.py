@@ -8,7 +8,6 @@ again, which is a weaker verdict, and says so.
 
 import logging
 import math
-import os
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -35,17 +34,6 @@ FRESH = 5
 MOST_ROUNDS = 60
 TIME_LIMIT_S = 300.0
 """In which a side must answer each order."""
-MIB = 2**20
-ORDINARY = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * MIB),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * MIB),
-    "MALLOC_TOP_PAD_": str(128 * 1024),
-}
-"""Where glibc's own settings end up in a process that has freed a large block (mallopt(3)).
-
-Paired sides keep freed memory, which makes eager an eighth faster; a session does not, and what is measured again
-stands against sessions.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,10 +254,9 @@ def fresh_seconds(cases: Mapping[str, Measurement], setup: Setup, side: Side) ->
 
     As many rounds as the session took, up to 60. Raises YoloPerfError where a process fails.
     """
-    environment = tuple((name, os.environ.get(name, value)) for name, value in ORDINARY.items())
     found: dict[str, list[float]] = {label: [] for label in cases}
     for number in range(FRESH):
-        with processes(replace(side, environment=environment), time_limit_s=TIME_LIMIT_S) as (process,):
+        with processes(side, time_limit_s=TIME_LIMIT_S) as (process,):
             process.ask(**opening(side, setup, setup.sizes))
             for label, m in cases.items():
                 reply = process.ask(do="prepare", size=m.case.size, optimization=m.case.backend, label=label)

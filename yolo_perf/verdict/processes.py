@@ -23,15 +23,6 @@ from yolo_perf.verdict.sides import Side
 
 SETTLE_S = 0.3
 CAN_STOP = hasattr(signal, "SIGSTOP")
-STEADY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    "MALLOC_TOP_PAD_": str(2**26),
-}
-"""The C library keeps freed memory for the next call instead of giving it back page by page, on both sides alike.
-
-Eager's rounds vary by a quarter less so, and take an eighth less time. A side's own `env` comes first.
-"""
 GONE = ("SIGTERM", "SIGHUP")
 """Signals that end the command; its workers are ended first."""
 
@@ -47,7 +38,7 @@ class Process:
         self.side = side
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        environment = {**os.environ, **STEADY, **dict(side.environment)}
+        environment = {**os.environ, **dict(side.environment)}
         if not CAN_STOP:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:

@@ -122,7 +122,12 @@ def _rounded(side: SideRounds) -> SideRounds:
     def micro(seconds: float | None) -> float | None:
         return None if seconds is None else round(seconds, 6)
 
-    host = replace(side.host, steal_s=micro(side.host.steal_s), run_delay_s=micro(side.host.run_delay_s))
+    host = replace(
+        side.host,
+        steal_s=micro(side.host.steal_s),
+        run_delay_s=micro(side.host.run_delay_s),
+        other_cpu_s=micro(side.host.other_cpu_s),
+    )
     return SideRounds(
         round_seconds=tuple(max(round(seconds, 6), 1e-6) for seconds in side.round_seconds), host=host
     )

@@ -314,6 +314,8 @@ def _differences(base: Measurement, head: Measurement) -> list[str]:
     ]
     if base.weights.digest != head.weights.digest:
         found.append(f"weights {_weights(base)} -> {_weights(head)}")
+    if base.allocator != head.allocator:
+        found.append(f"allocator {base.allocator} -> {head.allocator}")
     if (base.work.macs, base.work.other_flops) != (head.work.macs, head.work.other_flops):
         found.append("work per image")
     return found

@@ -10,6 +10,7 @@ prints to stderr. Seconds throughout.
 
 import ctypes
 import gc
+import importlib.util
 import json
 import mmap
 import os
@@ -20,15 +21,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 Call = Callable[[], object]
 PR_SET_PDEATHSIG = 1
 TRIALS = 5
 """Calls of which the quickest says how many rounds a case takes."""
+
+
+def beside(name: str) -> Any:
+    """A module of the asking command's folder `machine`, by its path: no tree's package is imported for it."""
+    path = Path(__file__).resolve().parent.parent / "machine" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_asking_{name}", path)
+    assert spec is not None and spec.loader is not None  # noqa: S101 - a file of Python has both
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+allocator, host = beside("allocator"), beside("host")
 
 
 def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call]") -> Call:
@@ -168,6 +177,7 @@ class Worker:
         Its folder is on the path for this one import: other packages in it, where it is a site-packages, are not
         the side's.
         """
+        settled = allocator.settle(order["allocator"])
         sys.path.insert(0, order["tree"])
         try:
             import yolo_perf
@@ -177,7 +187,12 @@ class Worker:
         for size in order["sizes"]:
             self._cases.load(size)
         found = Path(str(yolo_perf.__file__)).resolve().parent.parent
-        return {"tree": str(found), "optimizations": self._cases.names(), "libraries": _libraries()}
+        return {
+            "tree": str(found),
+            "optimizations": self._cases.names(),
+            "libraries": _libraries(),
+            "allocator": settled,
+        }
 
     def do_prepare(self, order: dict[str, Any]) -> dict[str, Any]:
         """Make a case ready. Where a sample is asked for: its output in that file, and a warm call's seconds.
@@ -245,12 +260,11 @@ class Worker:
         call, clock = self._calls[order["label"]], time.perf_counter
         for _ in range(order["warmup"]):
             call()
-        before = _host()
+        before = host.read()
         started = clock()
         call()
         seconds = clock() - started
-        host = [None if b is None or a is None else a - b for b, a in zip(before, _host(), strict=True)]
-        return {"seconds": seconds, "host": host}
+        return {"seconds": seconds, "host": host.read().since(before)}
 
 
 def _check_tree() -> None:
@@ -284,25 +298,6 @@ def _libraries() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _host() -> tuple[float | None, float | None, int | None]:
-    """So far: seconds stolen from its CPUs in the mean, seconds it waited for one, how often one was taken."""
-    steal = delay = None
-    try:
-        steal = _stolen_s(Path("/proc/stat").read_text(encoding="ascii"), os.sched_getaffinity(0))
-        tasks = Path("/proc/self/task").iterdir()
-        delay = sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
-    except (OSError, ValueError, IndexError, ZeroDivisionError):
-        pass  # another system, or a kernel without these counters
-    return steal, delay, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else None
-
-
-def _stolen_s(stat: str, cpus: "set[int]") -> float:
-    """Seconds that the host took from each of these CPUs in the mean, from the text of /proc/stat."""
-    names = {f"cpu{number}" for number in cpus}
-    lines = [fields for line in stat.splitlines() if (fields := line.split()) and fields[0] in names]
-    return sum(int(fields[8]) for fields in lines) / os.sysconf("SC_CLK_TCK") / len(lines)
 
 
 def _die_with(parent: int) -> None:

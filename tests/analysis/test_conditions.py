@@ -1,0 +1,66 @@
+"""Conditions of timed cases, by hand: two rounds of 50 ms and one of 100 at batch 1 on 2 threads are 0.2 s."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.factories import measurement, run
+from yolo_perf.analysis import conditions
+from yolo_perf.analysis.timing import Watched
+from yolo_perf.machine import host
+from yolo_perf.machine.host import Counters
+from yolo_perf.records import HostUse, Measurement
+from yolo_perf.report.remarks import remarks
+
+
+def timed(batch: int = 1, backend: str = "eager", **found: float) -> Measurement:
+    return replace(measurement((0.05, 0.05, 0.1), batch=batch, backend=backend), host=HostUse(**found))  # type: ignore[arg-type]
+
+
+def test_faults_of_an_image() -> None:
+    assert conditions.page_faults_per_image(timed(page_faults=30)) == 10
+    assert conditions.page_faults_per_image(timed(batch=4, page_faults=30)) == 2.5
+    assert conditions.page_faults_per_image(timed()) is None
+
+
+def test_switches_of_a_round() -> None:
+    assert conditions.switches_per_round(timed(batch=4, involuntary_switches=30)) == 10
+    assert conditions.switches_per_round(timed()) is None
+
+
+def test_faults_explain_a_share_of_the_time() -> None:
+    assert conditions.faults_share(timed(page_faults=20_000)) == pytest.approx(0.1)  # 20 ms of 200
+    assert conditions.faults_share(timed()) == 0
+
+
+def test_other_work_is_set_against_what_the_threads_could_have_had() -> None:
+    assert conditions.other_work_share(timed(other_cpu_s=0.2)) == pytest.approx(0.5)  # of 2 threads x 0.2 s
+    assert conditions.other_work_share(timed(other_cpu_s=0.1)) == 0  # ticks, perhaps
+    assert conditions.beside_other_work([timed(other_cpu_s=0.2), timed(backend="onnx")]) == {
+        "n-eager": pytest.approx(0.5)
+    }
+
+
+def test_a_quiet_run_has_no_remark() -> None:
+    assert remarks(run(timed(page_faults=20, other_cpu_s=0.01, steal_s=0.001))) == []
+
+
+def test_remarks_name_the_worst_first() -> None:
+    busy, busier = timed(other_cpu_s=0.2), timed(backend="onnx", other_cpu_s=0.4)
+    assert remarks(run(busy, busier)) == [
+        "Timed beside other work, so no evidence: n-onnx (100.0 %), n-eager (50.0 %) of their threads' CPU time."
+    ]
+    faulting = replace(timed(page_faults=36_000), allocator="system")
+    assert remarks(run(faulting)) == [
+        "Page faults an image: n-eager 12,000. Freed memory goes back to the system (allocator: system)."
+    ]
+    assert remarks(run(timed(steal_s=0.02))) == ["The machine's own host took time from: n-eager 10.0 %."]
+
+
+def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([Counters(page_faults=n) for n in (1, 500, 507)])
+    monkeypatch.setattr("yolo_perf.analysis.timing.read", lambda: next(looks))
+    watched = Watched(lambda: "output", warmup_rounds=2)
+    assert [watched() for _ in range(5)] == ["output"] * 5
+    assert watched.host() == HostUse(page_faults=7)
+    assert host.Counters is Counters
