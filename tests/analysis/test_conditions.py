@@ -57,6 +57,17 @@ def test_remarks_name_the_worst_first() -> None:
     assert remarks(run(timed(steal_s=0.02))) == ["The machine's own host took time from: n-eager 10.0 %."]
 
 
+def test_an_allocator_that_could_not_be_had_is_told() -> None:
+    def told(allocator: str, asked: str) -> list[str]:
+        return remarks(run(replace(timed(), allocator=allocator), configuration={"allocator": asked}))
+
+    assert told("keep", "keep") == told("system", "system") == []
+    assert told("system", "keep") == [
+        "Allocator: system, where keep was asked for (keeping freed memory needs glibc)."
+    ]
+    assert told("libjemalloc.so.2", "keep") == ["Allocator: libjemalloc.so.2, where keep was asked for."]
+
+
 def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([Counters(page_faults=n) for n in (1, 500, 507)])
     monkeypatch.setattr("yolo_perf.analysis.timing.read", lambda: next(looks))

@@ -55,6 +55,8 @@ class Bench:
     def __init__(self, settings: Settings, clock: Clock = time.perf_counter):
         self.settings = settings
         self.allocator = settle(settings.allocator)  # now: the first tensor comes after the bench
+        if self.allocator != settings.allocator:
+            log.warning("The allocator is %s, where %s was asked for", self.allocator, settings.allocator)
         self.clock = clock
         self._subjects: dict[str, Subject] = {}
         self._references: dict[str, _Reference] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from yolo_perf import units
 from yolo_perf.analysis import conditions
+from yolo_perf.machine.allocator import SYSTEM
 from yolo_perf.records import Measurement, Run, StageRun, Timed
 
 MOST = 6
@@ -13,7 +14,16 @@ MOST = 6
 def remarks(run: Run) -> list[str]:
     """The lines about a run's timed cases. Each names its cases, the worst first."""
     timed: tuple[Timed | StageRun, ...] = (*run.measurements, *run.throughput, *run.stages)
-    return [line for kind in (_other_work, _page_faults, _stolen) for line in kind(timed)]
+    lines = [line for kind in (_other_work, _page_faults, _stolen) for line in kind(timed)]
+    return [*lines, *_allocator(run, timed)]
+
+
+def _allocator(run: Run, timed: Sequence[Timed | StageRun]) -> Iterator[str]:
+    asked = run.configuration.get("allocator")
+    others = dict.fromkeys(each.allocator for each in timed if asked and each.allocator != asked)
+    if others:
+        why = " (keeping freed memory needs glibc)" if SYSTEM in others else ""
+        yield f"Allocator: {', '.join(others)}, where {asked} was asked for{why}."
 
 
 def _other_work(timed: Sequence[Timed | StageRun]) -> Iterator[str]:

@@ -32,9 +32,12 @@ class SideError(YoloPerfError):
 
 
 class Process:
-    """One side's process. It stands still except between `wake` and `rest`."""
+    """One side's process. It stands still except between `wake` and `rest`.
 
-    def __init__(self, side: Side, *, time_limit_s: float):
+    `script` answers its orders: a worker, or another program that takes them in the same way.
+    """
+
+    def __init__(self, side: Side, *, time_limit_s: float, script: str = worker.__file__):
         self.side = side
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -43,7 +46,7 @@ class Process:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             self._child = subprocess.Popen(
-                [str(side.python), "-P", worker.__file__, str(os.getpid())],
+                [str(side.python), "-P", script, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._words,
@@ -142,12 +145,12 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(*sides: Side, time_limit_s: float) -> Iterator[tuple[Process, ...]]:
+def processes(*sides: Side, time_limit_s: float, script: str = worker.__file__) -> Iterator[tuple[Process, ...]]:
     """A process for each side, all of them gone when it is over, however it ends."""
     with contextlib.ExitStack() as ends:
         started = []
         for side in sides:
-            started.append(Process(side, time_limit_s=time_limit_s))
+            started.append(Process(side, time_limit_s=time_limit_s, script=script))
             ends.callback(started[-1].end)
         yield tuple(started)
 

@@ -300,7 +300,7 @@ def _libraries() -> dict[str, str]:
     return found
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to end this process when the one that started it ends, even where this one is stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -310,7 +310,7 @@ def _die_with(parent: int) -> None:
 
 def main() -> None:
     """Read orders until stdin ends. A failure is an answer; only the last line of its traceback goes back."""
-    _die_with(int(sys.argv[1]))
+    die_with(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     worker = Worker()
