@@ -34,10 +34,10 @@ class SideError(YoloPerfError):
 class Process:
     """One side's process. It stands still except between `wake` and `rest`.
 
-    `script` answers its orders: a worker, or another program that takes them in the same way.
+    `script` answers its orders: a worker without it, or another program that takes them in the same way.
     """
 
-    def __init__(self, side: Side, *, time_limit_s: float, script: str = worker.__file__):
+    def __init__(self, side: Side, *, time_limit_s: float, script: str = ""):
         self.side = side
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -46,7 +46,7 @@ class Process:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             self._child = subprocess.Popen(
-                [str(side.python), "-P", script, str(os.getpid())],
+                [str(side.python), "-P", script or worker.__file__, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._words,
@@ -145,7 +145,7 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(*sides: Side, time_limit_s: float, script: str = worker.__file__) -> Iterator[tuple[Process, ...]]:
+def processes(*sides: Side, time_limit_s: float, script: str = "") -> Iterator[tuple[Process, ...]]:
     """A process for each side, all of them gone when it is over, however it ends."""
     with contextlib.ExitStack() as ends:
         started = []
