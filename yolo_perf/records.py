@@ -333,6 +333,8 @@ class LayerProfile:
     node_cost_s: float  # the instrument's own time in each node or module, already taken off
     rounds: int
     planned_rounds: int
+    allocator: str = "system"
+    host: HostUse = HostUse()  # over the rounds with and without instruments
 
     @property
     def complete(self) -> bool:

@@ -272,10 +272,10 @@ def test_csv_has_the_figures_exactly(rounds: list[float], batch: int) -> None:
     assert saved.run is not None
     (row,) = rows("csv", saved)
     for name, value in figures(own, saved.run.peaks).items():
-        assert row[name] == str(value)
+        assert row[name] == ("" if value is None else str(value))
         assert not isinstance(value, float) or float(row[name]) == value
     (shown,) = saved_rows(saved.run, [Spread(sessions=0, deviation=None)])
-    assert all(row[name] == str(value) for name, value in shown.items() if name in row)
+    assert all(row[name] == ("" if value is None else str(value)) for name, value in shown.items() if name in row)
 
 
 def test_the_accuracy_of_other_weights_is_not_a_cases_own() -> None:

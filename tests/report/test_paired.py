@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.factories import pairs, turn
-from yolo_perf.records import Interval, Pair, Verdict
+from yolo_perf.records import HostUse, Interval, Pair, Verdict
 from yolo_perf.report.paired import document, paired
 from yolo_perf.verdict.arena import Setup, Subject, Survey
 from yolo_perf.verdict.gate import SUITE, Decision, Rules, Screening
@@ -27,6 +27,9 @@ HEAD = Side(
     threads=2,
     inject=(Injection(kind="spin", amount=0.05, case="n-onnx"),),
 )
+
+
+NOTHING_TOLD = dict.fromkeys(HostUse.__dataclass_fields__)
 
 
 def decision(label: str, verdict: Verdict, reason: str = "so it is", **changes: Any) -> Decision:
@@ -230,11 +233,11 @@ def test_the_document_holds_every_round() -> None:
         "label": "n-eager",
         "base": {
             "round_seconds": [0.5] * 5,
-            "host": {"steal_s": None, "run_delay_s": None, "involuntary_switches": None},
+            "host": {**NOTHING_TOLD},
         },
         "head": {
             "round_seconds": [0.5] * 5,
-            "host": {"steal_s": 0.25, "run_delay_s": 0.5, "involuntary_switches": 7},
+            "host": {**NOTHING_TOLD, "steal_s": 0.25, "run_delay_s": 0.5, "involuntary_switches": 7},
         },
         "control": False,
     }

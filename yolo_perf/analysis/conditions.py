@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from yolo_perf.records import StageRun, Timed
+from yolo_perf.records import LayerProfile, StageRun, Timed
 
 FAULT_S = 1e-6
 """Seconds that one minor page fault takes: eager of n was 8 to 16 ms slower with 8,000 to 12,500 of them."""
@@ -15,19 +15,25 @@ OTHER_WORK = 0.10
 LEAST_OTHER_S = 0.1
 """What ticks of 10 ms on each CPU cannot tell from nothing."""
 
-Watched = Timed | StageRun
+Watched = Timed | StageRun | LayerProfile
 
 
 def seconds_of(timed: Watched) -> float:
-    """Seconds of all timed rounds."""
+    """Seconds of all timed rounds; of layers, with and without instruments."""
     if isinstance(timed, Timed):
         return math.fsum(timed.round_seconds)
-    return math.fsum(times.total_s for times in timed.times) * timed.case.batch
+    if isinstance(timed, StageRun):
+        return math.fsum(times.total_s for times in timed.times) * timed.case.batch
+    return (timed.latency_s + timed.layers_s) * timed.rounds * timed.case.batch
 
 
 def images_of(timed: Watched) -> int:
     """Images of all timed rounds."""
-    return len(timed.round_seconds if isinstance(timed, Timed) else timed.times) * timed.case.batch
+    if isinstance(timed, Timed):
+        return len(timed.round_seconds) * timed.case.batch
+    if isinstance(timed, StageRun):
+        return len(timed.times) * timed.case.batch
+    return 2 * timed.rounds * timed.case.batch
 
 
 def page_faults_per_image(timed: Watched) -> float | None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from yolo_perf.analysis import eager_layers
 from yolo_perf.analysis.eager_layers import ModuleTimer
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
-from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean, timed
+from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean, timed, used_since
 from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
 from yolo_perf.backends import eager, onnx
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import UsageError
-from yolo_perf.records import Case, Dtype, Layer, LayerProfile, Peaks, Work
+from yolo_perf.machine.host import read
+from yolo_perf.records import Case, Dtype, HostUse, Layer, LayerProfile, Peaks, Work
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -57,6 +58,8 @@ def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | Non
         node_cost_s=found.node_cost_s,
         rounds=found.rounds,
         planned_rounds=found.planned_rounds,
+        allocator=bench.allocator,
+        host=found.host,
     )
 
 
@@ -174,6 +177,7 @@ class _Found:
     node_cost_s: float
     rounds: int
     planned_rounds: int
+    host: HostUse
 
 
 def _hooked(job: _Job) -> _Found:
@@ -194,7 +198,9 @@ def _hooked(job: _Job) -> _Found:
 
     plain()
     planned = job.plan(2 * timed(plain, job.clock))
+    before = read()
     bare, _ = alternate([plain, hooked], planned, job.clock)
+    host = used_since(before)
     names = frozenset(job.leaves)
     kept = [taken[index] for index in middle_half([sum(own.values()) for own in taken[: len(bare)]])]
     split = [eager_layers.by_leaf(own, names) for own in kept]
@@ -209,6 +215,7 @@ def _hooked(job: _Job) -> _Found:
         node_cost_s=cost,
         rounds=len(bare),
         planned_rounds=planned,
+        host=host,
     )
 
 
@@ -226,7 +233,9 @@ def _profiled(job: _Job) -> _Found:
         for call in calls:
             call()
         planned = job.plan(2 * timed(calls[0], job.clock))
+        before = read()
         bare, _ = alternate(calls, planned, job.clock)
+        host = used_since(before)
         runs = read_profile(Path(session.end_profiling()))
     timed_runs = runs[1 : 1 + len(bare)]  # the first was untimed
     cost = node_cost(timed_runs)
@@ -240,6 +249,7 @@ def _profiled(job: _Job) -> _Found:
         node_cost_s=cost,
         rounds=len(bare),
         planned_rounds=planned,
+        host=host,
     )
 
 

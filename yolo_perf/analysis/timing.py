@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from yolo_perf.machine.host import read
+from yolo_perf.machine.host import Counters, read
 from yolo_perf.records import HostUse
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 50
@@ -70,7 +70,12 @@ class Watched:
 
     def host(self) -> HostUse:
         """What happened since."""
-        return HostUse(**read().since(self._before)._asdict())
+        return used_since(self._before)
+
+
+def used_since(before: Counters) -> HostUse:
+    """What happened since the counters were read."""
+    return HostUse(**read().since(before)._asdict())
 
 
 def middle_half(seconds: Sequence[float]) -> list[int]:

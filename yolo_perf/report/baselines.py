@@ -10,6 +10,7 @@ import msgspec
 from yolo_perf import units
 from yolo_perf.records import Commit, Run
 from yolo_perf.report import tables
+from yolo_perf.report.remarks import remarks
 from yolo_perf.report.tables import columns, printable, render, wrapped
 from yolo_perf.verdict.baselines import Shelf, Spread
 
@@ -53,6 +54,7 @@ def saved_run(path: Path, run: Run, spreads: Sequence[Spread], *, width: int = 8
             tables.machine(run.machine, run.peaks, width=width, color=color),
             "",
             tables.results(run, width=width, color=color) if run.measurements else "No inference was measured.",
+            *(wrapped(line, width) for line in remarks(run)),
             "",
             _spreads(run, spreads, width=width, color=color),
         ]

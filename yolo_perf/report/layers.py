@@ -8,6 +8,7 @@ from yolo_perf import units
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Layer, LayerProfile
+from yolo_perf.report.remarks import remarks_of
 from yolo_perf.report.tables import columns, partial, render, subject_line, wrapped
 
 SHOWN = 3
@@ -52,6 +53,7 @@ def layers(
         *(wrapped(line, width, indent="    ") for line in _lost(profile)),
         "",
         wrapped(_remarks(profile), width),
+        *(wrapped(line, width) for line in remarks_of([profile])),
     ]
     return "\n".join(part if isinstance(part, str) else render(part, width=width, color=color) for part in parts)
 
