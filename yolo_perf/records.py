@@ -238,7 +238,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class Accuracy:
     """What one case finds on pictures, against their labels and against eager. No part of any timing.
 
-    Average precisions are COCO's, over the classes that the labels have; None where there are no labels.
+    Average precisions are COCO's, over the classes that the labels have; None where no box is labelled. What they
+    are evidence of, `verdict.accuracy` says.
     """
 
     case: Case
@@ -251,6 +252,8 @@ class Accuracy:
     map50_95: Share | None
     sqnr_db: float  # as Parity's, over the first pictures
     box_agreement: Share  # as Parity's, over all pictures
+    eager_map50_95: Share | None = None  # eager's own on the same pictures in the same shape
+    compared_boxes: Count | None = None  # eager's and the case's, which `box_agreement` is a share of
 
 
 STAGES = ("load", "preprocess", "inference", "postprocess")

@@ -123,11 +123,15 @@ class PerfSession:
         if BEST not in self.settings.optimizations:
             return self.optimizations
         from yolo_perf.backends.registry import backends
+        from yolo_perf.backends.subject import find_checkpoint
         from yolo_perf.machine.identity import identify
+        from yolo_perf.records import SEEDED
         from yolo_perf.verdict.contest import known_best
 
         named = self.optimizations if self._named else ()
-        wanted = {known_best(identify(with_torch=False), size), *named}
+        checkpoint = find_checkpoint(size, self.settings.data)
+        weights = checkpoint.name if checkpoint else SEEDED
+        wanted = {known_best(identify(with_torch=False), size, weights), *named}
         return tuple(name for name in backends() if name in wanted)
 
     def unbatched_of(self, size: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Average precision by hand, and the judge on a small real model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from yolo_perf.analysis.bench import Bench
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.errors import BackendUnavailable
 from yolo_perf.pipeline.boxes import Detections
+from yolo_perf.pipeline.images import open_dataset, synthetic
 from yolo_perf.pipeline.letterbox import rectangular
 from yolo_perf.records import Case
 from yolo_perf.settings import Settings
+from yolo_perf.verdict.accuracy import standing
 
 if TYPE_CHECKING:
     from yolo_perf.backends.registry import Images, Infer
@@ -108,6 +111,56 @@ def test_eager_agrees_with_itself_and_is_judged_once(judge: Judge, monkeypatch: 
 
     monkeypatch.setattr(Judge, "_run", never)
     assert judge.judge(backends()["eager"]) == eager
+
+
+def labelled(bench: Bench, folder: Path, text: str) -> Judge:
+    """A judge of two drawn pictures, each with this text as its labels."""
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    drawn = synthetic(2)
+    for index in range(2):
+        (folder / "images" / f"{index}.jpg").write_bytes(drawn.read(index))
+        (folder / "labels" / f"{index}.txt").write_text(text)
+    bench.__dict__["dataset"] = open_dataset(folder)
+    return Judge(bench, "n", 2)
+
+
+def halved(subject: Subject, case: Case) -> "Infer":
+    """Eager with every box's likelihood halved twice: it surely finds less."""
+    infer = backends()["eager"].prepare(subject, case)
+
+    def call(images: "Images") -> "Images":
+        rows = np.array(infer(images))
+        rows[..., 4] *= 0.25
+        return rows
+
+    return call
+
+
+def test_eagers_own_precision_and_the_boxes_compared_stand_with_every_case(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    mine = labelled(judge.bench, folder, "0 0.5 0.5 0.5 0.5\n")
+    rates = iter([(0.5, 0.4), (0.3, 0.2)])
+    monkeypatch.setattr(module, "average_precisions", lambda *_: next(rates))
+    other = replace(backends()["onnx"], prepare=halved, any_shape=halved)
+    found = mine.judge(other)  # eager itself was not asked for
+    assert (found.eager_map50_95, found.map50_95, found.boxes) == (0.4, 0.2, 2)
+    eager = mine.judge(backends()["eager"])
+    assert (eager.eager_map50_95, eager.map50_95) == (0.4, 0.4)
+    assert eager.compared_boxes is not None
+    assert eager.compared_boxes > 0
+    assert eager.compared_boxes % 2 == 0  # its own, twice
+
+
+def test_labels_without_a_box_are_no_precision(judge: Judge, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    found = labelled(judge.bench, folder, "\n").judge(backends()["eager"])
+    assert (found.map50, found.map50_95, found.eager_map50_95, found.boxes) == (None, None, None, 0)
+    assert standing(found).unknown == "no box is labelled"
 
 
 def test_what_takes_one_shape_alone_is_judged_in_squares_at_its_batch(judge: Judge) -> None:

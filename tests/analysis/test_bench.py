@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from tests.factories import machine, peaks
-from yolo_perf.analysis.bench import Bench
+from yolo_perf.analysis.bench import Bench, parity_pictures
 from yolo_perf.analysis.timing import Plan
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.errors import ParityError
+from yolo_perf.pipeline.images import synthetic
+from yolo_perf.records import Work
 from yolo_perf.settings import Settings
 
 
@@ -53,8 +55,54 @@ def test_a_measurement_is_complete(bench: Bench) -> None:
     assert plans == [Plan(warmup_rounds=1, rounds=3)]  # a call lasts a second of this clock, the budget three
     assert found.round_seconds == (1.0,) * 3
     assert (found.weights.source, found.weights.parameters) == ("seeded", 1_867_405)
-    assert found.parity.images == 3
+    assert found.parity.images == 8
     assert found.work.macs == 2_234_675_200 // 400
+
+
+@pytest.mark.parametrize(
+    ("flops", "pictures"), [(4.7e9, 8), (12.5e9, 8), (12.6e9, 7), (20e9, 5), (49e9, 2), (50.1e9, 2), (211e9, 2)]
+)
+def test_the_pictures_of_parity_are_as_many_as_cost_little(flops: float, pictures: int) -> None:
+    # 100 GFLOP of eager in all, 2 to 8 pictures.
+    work = Work(macs=int(flops / 2), other_flops=0, weight_bytes=1, activation_bytes=1)
+    assert parity_pictures(work) == pictures
+
+
+@pytest.mark.parametrize(("batch", "calls"), [(1, [1] * 8), (3, [3] * 3), (4, [4] * 2), (16, [16])])
+def test_parity_is_checked_at_the_batch_of_the_case_on_every_picture(
+    monkeypatch: pytest.MonkeyPatch, batch: int, calls: list[int]
+) -> None:
+    monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
+    monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
+    bench = Bench(Settings(sizes=("n",), image_size=32, batch=4))
+    eager = backends()["eager"].prepare(bench.subject("n"), bench.case("n", backends()["eager"]))
+    seen: list[int] = []
+    spoiled = False
+
+    def prepare(*_: object) -> Any:
+        def infer(images: Any) -> Any:
+            seen.append(len(images))
+            output = np.array(eager(images))
+            if spoiled and len(seen) == len(calls):
+                output[(8 - 1) % batch if batch < 8 else 7, :, 2:4] = 0  # of the last picture alone
+            return output
+
+        return infer
+
+    case = replace(bench.case("n", backends()["eager"]), batch=batch)
+    backend = replace(backends()["onnx"], prepare=prepare)
+    _, agreed = bench.prepare(backend, case, pictures=8)
+    assert (seen, agreed.images) == (calls, 8)
+    spoiled = True
+    seen.clear()
+    with pytest.raises(ParityError):
+        bench.prepare(backend, case, pictures=8)
+
+
+def test_pictures_are_compared_once_each(bench: Bench) -> None:
+    bench.__dict__["dataset"] = synthetic(3)
+    bench.settings = replace(bench.settings, batch=1)
+    assert bench.measure("n", backends()["eager"], "", rounds_by(bench.clock, [])).parity.images == 3
 
 
 def test_a_drill_really_slows_its_case(bench: Bench) -> None:

@@ -5,12 +5,15 @@ import json
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.factories import machine, peaks
+from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, peaks
 from yolo_perf import cli
+from yolo_perf.errors import ParityError, UsageError
 from yolo_perf.records import Case, Machine, Peaks
+from yolo_perf.verdict.contest import known_best
 
 Run = Callable[..., tuple[int, str, str]]
 BASELINES = str(Path(__file__).parents[2] / "baselines")
@@ -200,7 +203,83 @@ def test_the_best_is_named_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("yolo_perf.verdict.contest.race", raced)
     code, out, _ = run("best", "--image-size", "64", "--optimizations", "eager", "--sets", "2")
     assert code == 0
-    assert "Best: eager, 1.00 times as fast as eager (1.00 to 1.00 over 2 sets" in " ".join(out.split())
+    assert "Best: eager itself. Nothing that has boxes that agree with eager's is faster." in " ".join(out.split())
+    assert "Accuracy is unknown here: no box is labelled." in out
     assert [path.name for path in tmp_path.glob("best-*-n.json")]
     code, out, _ = run("best", "--image-size", "64", "--optimizations", "eager", "--json")
     assert json.loads(out)[0]["best"] == "eager"
+
+
+@pytest.fixture
+def contest(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """`yolo-perf best` where each optimisation has the accuracy given; what was timed, and what came of it."""
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path))
+
+    def hold(found: dict[str, dict[str, Any]], *options: str) -> tuple[list[str], int, str, str]:
+        timed: list[str] = []
+
+        def raced(cases: list[Case], *_: object, sets: int, **__: object) -> dict[str, tuple[float, ...]]:
+            timed.extend(case.backend for case in cases)
+            return {case.backend: (0.1 if case.backend == "eager" else 0.05,) * sets for case in cases}
+
+        monkeypatch.setattr("yolo_perf.verdict.contest.race", raced)
+        monkeypatch.setattr("yolo_perf.analysis.bench.Bench.prepare", lambda *_, **__: None)
+        monkeypatch.setattr(
+            "yolo_perf.analysis.accuracy.Judge.judge",
+            lambda _, backend, *__: accuracy(backend.name, **found[backend.name]),
+        )
+        names = ",".join(found)
+        code, out, err = run("best", "--image-size", "64", "--optimizations", names, "--sets", "1", *options)
+        return timed, code, " ".join(out.split()), err
+
+    return hold
+
+
+def test_without_evidence_what_does_not_agree_is_not_timed(contest: Callable[..., Any]) -> None:
+    found = {
+        "eager": UNTRAINED,
+        "onnx": {**UNTRAINED, "box_agreement": 0.997},
+        "onnx-static-int8": {**UNTRAINED, "box_agreement": 0.0},
+    }
+    timed, code, out, _ = contest(found)
+    assert (timed, code) == (["eager", "onnx"], 0)
+    assert "Best: onnx, 2.00 times as fast as eager" in out
+    assert (
+        "99.7 % of its boxes and eager's agree (at least 99 %). Accuracy is unknown here: eager itself has mAP"
+        in out
+    )
+    assert (
+        "Skipped: n-onnx-static-int8 is not timed: 0.0 % of its boxes and eager's agree over 128 pictures" in out
+    )
+    (document,) = json.loads(contest(found, "--json")[2])
+    assert (document["best"], document["front"]) == ("onnx", ["eager", "onnx"])
+    assert document["accuracy_unknown"].startswith("eager itself has mAP50-95 0.000")
+    assert [row["map50_95_lost"] for row in document["rows"]] == [None, None]
+
+
+def test_where_nothing_can_be_told_nothing_is_timed(contest: Callable[..., Any]) -> None:
+    blind = {**UNLABELLED, "compared_boxes": 0}
+    timed, code, out, _ = contest({"eager": blind, "onnx": blind})
+    assert (timed, code) == ([], 1)
+    assert "yolov5n: nothing is recommended, and nothing was timed." in out
+    with pytest.raises(UsageError, match="found none to recommend"):
+        known_best(machine(), "n")
+
+
+def test_with_evidence_a_loss_is_timed_and_shown(contest: Callable[..., Any]) -> None:
+    timed, code, out, _ = contest({"eager": {}, "onnx-static-int8": {"map50_95": 0.3, "box_agreement": 0.4}})
+    assert (timed, code) == (["eager", "onnx-static-int8"], 0)
+    assert "loses 0.067" in out
+    assert "Best: eager itself. Nothing that has mAP50-95 within 0.01 of eager's is faster." in out
+
+
+def test_without_eager_there_is_no_contest(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path))
+
+    def broken(*_: object, **__: object) -> None:
+        raise ParityError("n-eager does not agree with eager")
+
+    monkeypatch.setattr("yolo_perf.analysis.bench.Bench.prepare", broken)
+    code, out, err = run("best", "--image-size", "64", "--optimizations", "eager,onnx")
+    assert (code, out) == (1, "")
+    assert "Error: n-eager does not agree with eager" in err

@@ -54,8 +54,7 @@ def test_drawn_pictures_and_folders_without_labels_have_none(pictures: Dataset, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("80 .5 .5 .5 .5", r"a\.txt, line 1: class 80, and the model knows classes 0 to 79"),
-        ("-1 .5 .5 .5 .5", "class -1"),
+        ("-1 .5 .5 .5 .5", r"a\.txt, line 1: class -1, and classes are numbered from 0"),
         ("1.5 .5 .5 .5 .5", "class 1.5"),
         ("nan .5 .5 .5 .5", "class nan"),
         ("inf .5 .5 .5 .5", "class inf"),
@@ -70,6 +69,47 @@ def test_a_line_that_is_no_box_is_named(pictures: Dataset, text: str, message: s
     write(pictures, "a.txt", text)
     with pytest.raises(DataError, match=message):
         read_labels(pictures, 80)
+
+
+def test_classes_that_the_model_has_not_are_told_in_one_message(pictures: Dataset) -> None:
+    write(pictures, "a.txt", "1 .5 .5 .5 .5\n79 .5 .5 .5 .5\n")
+    assert read_labels(pictures, 80) is not None
+    write(pictures, "b.txt", "90 .5 .5 .5 .5\n80 .5 .5 .5 .5\n80 .1 .1 .1 .1\n1e300 .1 .1 .1 .1")
+    with pytest.raises(DataError) as caught:
+        read_labels(pictures, 80)
+    message = str(caught.value)
+    assert message.startswith("4 of 6 labelled boxes are of class 80, 90, 1e+300, and")
+    assert "the model knows classes 0 to 79 (first in " in message
+    assert "b.txt). Labels and weights belong to different sets of classes: bring weights" in message
+
+
+def test_many_foreign_classes_are_not_all_named(pictures: Dataset) -> None:
+    write(pictures, "a.txt", "".join(f"{label} .5 .5 .5 .5\n" for label in range(20)))
+    with pytest.raises(
+        DataError, match=r"^18 of 20 labelled boxes are of class 2, 3, 4, 5, 6, \.\.\., and the model"
+    ):
+        read_labels(pictures, 2)
+
+
+def test_pictures_without_labels_among_others_are_told(
+    pictures: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(pictures, "a.txt", "1 .5 .5 .5 .5")
+    assert read_labels(pictures, 80) is not None
+    assert caplog.text == ""  # half of them have labels
+    third = pictures.paths[0].with_name("c.jpg")
+    third.touch()
+    read_labels(Dataset(name="three", paths=(*pictures.paths, third)), 80)
+    assert "Only 1 of 3 pictures in" in caplog.text
+    assert "take them away if they are just not labelled" in caplog.text
+
+
+def test_label_files_without_a_box_are_labels_of_nothing(pictures: Dataset) -> None:
+    for name in ("a.txt", "b.txt"):
+        write(pictures, name, "\n")
+    found = read_labels(pictures, 80)
+    assert found is not None
+    assert found.boxes == 0
 
 
 def test_labels_of_other_pictures_are_refused(pictures: Dataset) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import accuracy, full_run, layer_profile, machine, measurement, run
+from tests.factories import UNTRAINED, accuracy, full_run, layer_profile, machine, measurement, run
 from tests.verdict.test_story import REFERENCE, days, on
 from yolo_perf.report.charts import charts, still
 from yolo_perf.report.charts.beside import history
@@ -90,6 +90,44 @@ def test_accuracy_falls_back_on_agreement_where_nothing_has_labels() -> None:
     unlabelled = (accuracy("eager", map50_95=None), accuracy("onnx", map50_95=None, box_agreement=0.9))
     assert trace(accuracy_chart(run(*both, accuracy=unlabelled)), "onnx")["y"] == [0.9]
     assert accuracy_chart(run(*both)) is None
+
+
+def test_a_chart_of_accuracy_has_what_is_evidence_and_names_the_rest() -> None:
+    cases = [measurement((s,), backend=b) for b, s in (("eager", 0.04), ("onnx", 0.02), ("openvino-int8", 0.01))]
+    untrained = (
+        accuracy(**UNTRAINED),
+        accuracy("onnx", **UNTRAINED, box_agreement=0.995),
+        accuracy("openvino-int8", **UNTRAINED, compared_boxes=0),
+    )
+    chart = accuracy_chart(run(*cases, accuracy=untrained))
+    assert chart is not None
+    assert [each["name"] for each in chart.figure["data"]] == ["eager", "onnx"]
+    assert trace(chart, "onnx")["y"] == [0.995]
+    assert trace(chart, "onnx")["customdata"][0][0] == "unknown"
+    assert (
+        "(share of boxes that eager finds too): n-eager, n-onnx. Accuracy of n-eager, n-onnx is unknown: eager"
+        in chart.summary
+    )
+    mixed = (accuracy(), accuracy("onnx", map50_95=0.36), accuracy("openvino-int8", **UNTRAINED))
+    chart = accuracy_chart(run(*cases, accuracy=mixed))
+    assert chart is not None
+    assert [each["y"] for each in chart.figure["data"]] == [[0.367], [0.36]]
+    assert "(mAP50-95): n-eager, n-onnx. Accuracy of n-openvino-int8 is unknown: " in chart.summary
+    nothing = tuple(accuracy(each.case.backend, **UNTRAINED, compared_boxes=0) for each in cases)
+    assert accuracy_chart(run(*cases, accuracy=nothing)) is None
+
+
+def test_agreement_with_eager_beats_nothing_of_another_size() -> None:
+    # n is faster, and agrees as well with its own eager: that says nothing about s.
+    both = [measurement((s,), size=size) for size, s in (("n", 0.02), ("s", 0.06))]
+    boxes = tuple(accuracy(size=size, **UNTRAINED) for size in "ns")
+    chart = accuracy_chart(run(*both, accuracy=boxes))
+    assert chart is not None
+    assert "n-eager, s-eager." in chart.summary
+    precise = (accuracy(size="n"), accuracy(size="s", map50_95=0.3, eager_map50_95=0.3))
+    chart = accuracy_chart(run(*both, accuracy=precise))
+    assert chart is not None
+    assert chart.summary.endswith("(mAP50-95): n-eager.")
 
 
 def test_a_line_for_each_number_of_threads() -> None:

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from prometheus_client import Metric, parser
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tests.factories import accuracy, machine, measurement, peaks, run
+from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, measurement, peaks, run
 from yolo_perf.analysis.figures import figures
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.machine.identity import slug
@@ -282,6 +282,38 @@ def test_the_accuracy_of_other_weights_is_not_a_cases_own() -> None:
     others = Weights(source="best.pt", digest="1" * 64, parameters=1_867_405, classes=80)
     (row,) = rows("csv", session(run(measurement(), accuracy=(accuracy(weights=others),))))
     assert (row["weights"], row["map50"], row["map50_95"]) == ("seeded", "", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, 0.367),
+        (UNTRAINED, None),
+        (UNLABELLED, None),
+        ({"boxes": 3}, None),
+        ({"map50_95": 0.0}, 0.0),  # eager finds them, and this does not: that is what a tracker is for
+        ({"eager_map50_95": None}, 0.367),  # of an older file
+    ],
+)
+def test_trackers_get_a_precision_only_where_it_tells_something(
+    changes: dict[str, Any], told: float | None
+) -> None:
+    found = session(run(measurement(), accuracy=(accuracy(**changes),)))
+    (benchmark,) = json.loads(text("bencher", found)).values()
+    assert benchmark.get("map") == (None if told is None else {"value": told})
+    lines = [line for line in text("openmetrics", found).splitlines() if line.startswith("yolo_perf_map_ratio{")]
+    assert [float(line.split()[-1]) for line in lines] == ([] if told is None else [told])
+
+
+def test_rows_have_the_precision_with_what_it_is_worth() -> None:
+    found = [
+        rows(kind, session(run(measurement(), accuracy=(accuracy(**changes),))))[0]
+        for kind, changes in (("csv", {}), ("csv", UNTRAINED))
+    ]
+    names = ("map50_95", "eager_map50_95", "box_agreement", "accuracy_unknown")
+    assert [found[0][name] for name in names] == ["0.367", "0.367", "1.0", ""]
+    assert [found[1][name] for name in names[:3]] == ["0.0", "0.0", "1.0"]
+    assert found[1]["accuracy_unknown"].startswith("eager itself has mAP50-95 0.000")
 
 
 def test_csv_of_rounds_is_one_row_a_round() -> None:

@@ -30,7 +30,7 @@ from yolo_perf.pace import STEP, Steps
 from yolo_perf.pipeline import boxes, images, labels, letterbox
 from yolo_perf.pipeline.boxes import Detections
 from yolo_perf.pipeline.labels import Labels, read_labels
-from yolo_perf.records import Accuracy, Case, Protocol, Share
+from yolo_perf.records import Accuracy, Case, Count, Protocol, Share
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Precisions = tuple[float | None, float | None]
+"""mAP50 and mAP50-95; None where no box is labelled."""
 CONFIDENCE, IOU, MAX_DETECTIONS = 0.001, 0.6, 300
 SQNR_PICTURES = 16
 """Outputs are 7 MB a picture: of so many eager's are kept."""
@@ -60,8 +62,10 @@ class _Scores:
 
     map50: Share | None
     map50_95: Share | None
+    eager_map50_95: Share | None
     sqnr_db: float
     box_agreement: Share
+    compared_boxes: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Judge:
         self.subject = bench.subject(size)
         self.pictures = min(pictures, len(bench.dataset))
         self._outputs: dict[Protocol, _Output] = {}
+        self._precisions: dict[Protocol, Precisions] = {}
 
     @cached_property
     def labels(self) -> Labels | None:
@@ -124,6 +129,8 @@ class Judge:
             map50_95=scores.map50_95,
             sqnr_db=scores.sqnr_db,
             box_agreement=scores.box_agreement,
+            eager_map50_95=scores.eager_map50_95,
+            compared_boxes=scores.compared_boxes,
         )
 
     def _key(self, backend: Backend, case: Case, protocol: Protocol) -> dict[str, str]:
@@ -146,15 +153,18 @@ class Judge:
     def _scores(self, backend: Backend, case: Case, protocol: Protocol) -> _Scores:
         reference = self._reference(protocol)
         output = reference if backend.name == "eager" else self._run(backend, case, protocol)
-        precisions = average_precisions(output.candidates, output.truths) if self.labels else (None, None)
+        eager = self._reference_precisions(protocol)
+        precisions = eager if output is reference else _precisions(output)
         expected, actual = (np.concatenate([rows.ravel() for rows in o.rows]) for o in (reference, output))
         width = 5 + self.subject.weights.classes
         expected, actual = expected.reshape(-1, width), actual.reshape(-1, width)
         return _Scores(
             map50=precisions[0],
             map50_95=precisions[1],
+            eager_map50_95=eager[1],
             sqnr_db=parity.worst_sqnr_db(expected, actual),
             box_agreement=parity.agreement(reference.seen, output.seen),
+            compared_boxes=sum(len(each.sure.scores) for each in (*reference.seen, *output.seen)),
         )
 
     def _reference(self, protocol: Protocol) -> _Output:
@@ -163,6 +173,12 @@ class Judge:
             eager = backends()["eager"]
             self._outputs[protocol] = self._run(eager, self.bench.case(self.size, eager), protocol)
         return self._outputs[protocol]
+
+    def _reference_precisions(self, protocol: Protocol) -> Precisions:
+        """Eager's average precisions, counted once: what a case loses is lost against these."""
+        if protocol not in self._precisions:
+            self._precisions[protocol] = _precisions(self._reference(protocol))
+        return self._precisions[protocol]
 
     def _run(self, backend: Backend, case: Case, protocol: Protocol) -> _Output:
         require_memory(case)
@@ -186,6 +202,13 @@ class Judge:
                 left = steps.left(index + 1).text
                 log.info("%s: %d of %d pictures%s", case.label, index + 1, self.pictures, left, extra=STEP)
         return found
+
+
+def _precisions(output: _Output) -> Precisions:
+    """The average precisions of an output; none where no box is labelled."""
+    if not any(len(truth.classes) for truth in output.truths):
+        return None, None
+    return average_precisions(output.candidates, output.truths)
 
 
 def average_precisions(found: Sequence[Detections], truths: Sequence[Truth]) -> tuple[float, float]:

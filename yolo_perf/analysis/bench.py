@@ -21,7 +21,7 @@ from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.pace import STEP
 from yolo_perf.pipeline.images import Dataset, open_dataset
 from yolo_perf.pipeline.letterbox import Letterbox, letterbox, stack
-from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Run, Timed
+from yolo_perf.records import Case, Machine, Measurement, Parity, Peaks, Run, Timed, Work
 from yolo_perf.settings import Settings
 from yolo_perf.units import duration, milliseconds
 
@@ -36,14 +36,26 @@ log = logging.getLogger(__name__)
 TimeRounds = Callable[[Callable[[], object], Plan], tuple[float, ...]]
 """Calls a target for its warm-up and timed rounds; the timed ones in seconds, in order."""
 
-PARITY_IMAGES = 2
+PARITY_FLOPS = 100e9
+"""Of eager for all pictures that backends are compared on: about a second of two cores. A count and no time, so
+that the agreement of a case is of the same pictures on every machine."""
+PARITY_LEAST, PARITY_MOST = 2, 8
+
+
+def parity_pictures(work: Work) -> int:
+    """How many pictures the backends of a model with so much work an image are compared on."""
+    return min(max(int(PARITY_FLOPS / work.flops), PARITY_LEAST), PARITY_MOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reference:
-    """A size's subject with the pictures that backends are compared on, and eager's output for them."""
+    """A size's subject with the pictures that backends are compared on, and eager's output for them.
+
+    `pictures` are compared one by one; `images` are as many as the configured batch, where that is more.
+    """
 
     subject: Subject
+    pictures: int
     images: "Images"
     geometries: tuple[Letterbox, ...]
     output: "NDArray[np.float32]"
@@ -115,7 +127,7 @@ class Bench:
         `time_rounds` does the timing, so that pytest-benchmark, a worker or a test's fake clock can.
         """
         case = self.case(size, backend)
-        call, agreed = self._ready(backend, case)
+        call, agreed = self._ready(backend, case, pictures=PARITY_MOST)
         chosen = self.plan(timed(call, self.clock))
         subject = self.subject(size)
         watched = Watched(call, chosen.warmup_rounds)
@@ -157,16 +169,21 @@ class Bench:
         )
         return chosen
 
-    def prepare(self, backend: Backend, case: Case) -> "tuple[Infer, Parity]":
-        """The case as an inference callable whose output agrees with eager's. Raises as `measure` does."""
+    def prepare(self, backend: Backend, case: Case, *, pictures: int = PARITY_LEAST) -> "tuple[Infer, Parity]":
+        """The case as an inference callable whose output agrees with eager's, on so many pictures at most.
+
+        Few by default: sweeps and analyses prepare a case many times. Raises as `measure` does.
+        """
         backend.check_available()
         reference = self._reference(case.size)
         infer = backend.prepare(reference.subject, case)
-        return infer, self._agree(backend, case, infer, reference)
+        return infer, self._agree(backend, case, infer, reference, pictures)
 
-    def _ready(self, backend: Backend, case: Case) -> tuple[Callable[[], object], Parity]:
+    def _ready(
+        self, backend: Backend, case: Case, *, pictures: int = PARITY_LEAST
+    ) -> tuple[Callable[[], object], Parity]:
         """The case as a call."""
-        infer, agreed = self.prepare(backend, case)
+        infer, agreed = self.prepare(backend, case, pictures=pictures)
         return self._target(case, infer, self.images(case.batch)), agreed
 
     def _target(self, case: Case, infer: "Infer", images: "Images") -> Callable[[], object]:
@@ -212,30 +229,33 @@ class Bench:
 
     def _new_reference(self, size: str) -> _Reference:
         subject = self.subject(size)
-        pairs = self._letterboxed(max(self.settings.batch, PARITY_IMAGES))
+        work = count(size, subject.weights.classes, self.settings.image_size)
+        pictures = min(parity_pictures(work), len(self.dataset))
+        pairs = self._letterboxed(max(self.settings.batch, pictures))
         images = stack([image for image, _ in pairs])
         eager = backends()["eager"]
         infer = eager.prepare(subject, self.case(size, eager))
         return _Reference(
             subject=subject,
+            pictures=pictures,
             images=images,
             geometries=tuple(geometry for _, geometry in pairs),
-            output=_one_by_one(infer, images),
+            output=_outputs(infer, images),
         )
 
-    def _agree(self, backend: Backend, case: Case, infer: "Infer", reference: _Reference) -> Parity:
-        number = min(max(case.batch, PARITY_IMAGES), len(reference.images))
-        if case.batch > 1:  # at its own batch, even where only the first pictures' outputs are at hand
-            output = infer(self.images(max(case.batch, number)))[:number]
-        else:
-            output = _one_by_one(infer, reference.images[:number])
+    def _agree(self, backend: Backend, case: Case, infer: "Infer", reference: _Reference, pictures: int) -> Parity:
+        """How far a case agrees with eager, at its own batch. Raises ParityError where that is not enough."""
+        number = min(max(case.batch, min(pictures, reference.pictures)), len(reference.images))
+        output = _outputs(infer, reference.images[:number], case.batch)
         agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])
         agreement.require(agreed, backend, case, reference.subject.weights)
         return agreed
 
 
-def _one_by_one(infer: "Infer", images: "Images") -> "NDArray[np.float32]":
-    """Outputs of single images, stacked."""
+def _outputs(infer: "Infer", images: "Images", batch: int = 1) -> "NDArray[np.float32]":
+    """The output of every image, inferred in calls of `batch`; the last call is filled up from the first again."""
     import numpy as np
 
-    return np.concatenate([infer(images[index : index + 1]) for index in range(len(images))])
+    filled = images[np.arange(-(-len(images) // batch) * batch) % len(images)]
+    calls = (infer(filled[start : start + batch]) for start in range(0, len(filled), batch))
+    return np.concatenate(list(calls))[: len(images)]

@@ -32,7 +32,7 @@ NONE_EXIT = 1
     default="0.01",
     show_default=True,
     callback=checked(parse.parse_fraction, "The drop of mAP50-95"),
-    help="What it may lose of mAP50-95 against eager, where there are labels.",
+    help="What it may lose of mAP50-95 against eager, where labels tell.",
 )
 @click.option(
     "--max-memory",
@@ -53,7 +53,8 @@ NONE_EXIT = 1
 def best(*, max_map_drop: float, max_memory: int | None, sets: int, output: Output, **options: Any) -> None:
     """Name the fastest optimisation of each size for this machine, with the evidence.
 
-    All run one image a call, in turn, in processes of their own; accuracy is judged apart. The result is kept:
+    All run one image a call, in turn, in processes of their own; accuracy is judged apart. Where labels do not
+    tell it, what does not agree with eager is not timed. The result is kept:
     pytest benchmarks/ --perf-optimizations=best measures only that one. Exit status 1: nothing is within limits.
     """
     from yolo_perf.backends.registry import choose
@@ -91,9 +92,10 @@ def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Li
     """One size's contest."""
     (size,) = setup.sizes
     from yolo_perf.analysis.memory import measure_memory
-    from yolo_perf.verdict.contest import Contender, Contest, created_now, obstacle, race
+    from yolo_perf.verdict.contest import REFERENCE, Contender, Contest, created_now, race
 
-    accuracies, skipped = _judge(bench, size, entrants)
+    judged, skipped = _judge(bench, size, entrants)
+    accuracies = _to_time(judged, limits, skipped)
     memories: dict[str, int | None] = dict.fromkeys(accuracies)
     if limits.max_memory_bytes is not None:
         for backend in (each for each in entrants if each.name in accuracies):
@@ -101,43 +103,41 @@ def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Li
             memories[backend.name] = measure_memory(
                 case, bench.subject(size), backend, setup.data, setup.allocator
             ).peak_bytes
-    steps = Steps(sets)
-    times = race(
-        [accuracy.case for accuracy in accuracies.values()],
-        setup,
-        sets=sets,
-        time_limit_s=600,
-        rng=random.Random(),  # noqa: S311
-        tell=lambda done: log.info("%s: set %d of %d%s", size, done, sets, steps.left(done).text, extra=STEP),
-    )
-    reference = accuracies["eager"].map50_95
-    contenders = []
-    for name, accuracy in accuracies.items():
-        known = reference is not None and accuracy.map50_95 is not None
-        drop = (reference or 0.0) - (accuracy.map50_95 or 0.0) if known else None
-        contenders.append(
-            Contender(
-                case=accuracy.case,
-                set_seconds=times[name],
-                accuracy=accuracy,
-                map_drop=drop,
-                memory_bytes=memories[name],
-                obstacle=obstacle(limits, drop, memories[name]),
-            )
+    times: dict[str, tuple[float, ...]] = {}
+    if accuracies:
+        steps = Steps(sets)
+        times = race(
+            [accuracy.case for accuracy in accuracies.values()],
+            setup,
+            sets=sets,
+            time_limit_s=600,
+            rng=random.Random(),  # noqa: S311
+            tell=lambda done: log.info("%s: set %d of %d%s", size, done, sets, steps.left(done).text, extra=STEP),
         )
     return Contest(
-        created=created_now(), size=size, limits=limits, contenders=tuple(contenders), skipped=tuple(skipped)
+        created=created_now(),
+        size=size,
+        limits=limits,
+        reference=judged[REFERENCE],
+        contenders=tuple(
+            Contender(case=accuracy.case, set_seconds=times[name], accuracy=accuracy, memory_bytes=memories[name])
+            for name, accuracy in accuracies.items()
+        ),
+        skipped=tuple(skipped),
     )
 
 
 def _judge(bench: "Bench", size: str, entrants: "list[Backend]") -> "tuple[dict[str, Accuracy], list[str]]":
     """The accuracy of each that agrees with eager, by name, and why the others are left out.
 
-    Nothing of the engines is left in this process when the race begins: their threads would spin on.
+    Without eager there is nothing to judge by: what it raises is raised. Nothing of the engines is left in this
+    process when the race begins: their threads would spin on.
     """
     import gc
 
     from yolo_perf.analysis.accuracy import Judge
+    from yolo_perf.analysis.bench import PARITY_MOST
+    from yolo_perf.verdict.contest import REFERENCE
 
     judge = Judge(bench, size, bench.settings.accuracy_pictures)
     protocol: Protocol | None = (
@@ -147,9 +147,35 @@ def _judge(bench: "Bench", size: str, entrants: "list[Backend]") -> "tuple[dict[
     skipped: list[str] = []
     for backend in entrants:
         try:
-            bench.prepare(backend, bench.case(size, backend))
+            bench.prepare(backend, bench.case(size, backend), pictures=PARITY_MOST)
             found[backend.name] = judge.judge(backend, protocol)
         except (BackendUnavailable, NotEnoughMemory, ParityError) as error:
+            if backend.name == REFERENCE:
+                raise
             skipped.append(str(error))
     gc.collect()
     return found, skipped
+
+
+def _to_time(judged: "dict[str, Accuracy]", limits: "Limits", skipped: list[str]) -> "dict[str, Accuracy]":
+    """Those that may be timed as the same model; why the others are not, is added to `skipped`.
+
+    What labels tell is a cost that is shown. Where they tell nothing, what does not agree with eager is another
+    model, and where eager finds no box, nothing is known of any.
+    """
+    from yolo_perf.verdict.accuracy import floor, standing
+    from yolo_perf.verdict.contest import REFERENCE
+
+    if standing(judged[REFERENCE], limits.max_map_drop).basis == "nothing":
+        return {}
+    found = {}
+    for name, accuracy in judged.items():
+        stands = standing(accuracy, limits.max_map_drop)
+        if stands.basis == "labels" or not stands.fault:
+            found[name] = accuracy
+        else:
+            skipped.append(
+                f"{accuracy.case.label} is not timed: {100 * accuracy.box_agreement:.1f} % of its boxes and "
+                f"eager's agree over {accuracy.pictures} pictures (at least {100 * floor(accuracy):g} %)."
+            )
+    return found

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from yolo_perf.records import Accuracy, Run
 from yolo_perf.report.tables import columns, render, wrapped
-from yolo_perf.verdict.accuracy import exceeds, lost, tolerance
+from yolo_perf.verdict.accuracy import Standing, floor, lost, standing, tolerance
 
 FORMULA = (
     "Average precision is COCO's by pycocotools: 101 points, the mean over the classes and over IoU 0.50 to 0.95, "
@@ -16,10 +16,10 @@ AGREEMENT = "SQNR: of box sizes or class scores against eager. Boxes: found by b
 
 
 def accuracy(run: Run, *, width: int = 80, color: bool = False) -> str:
-    """One row a case: mAP where there are labels, what it loses against eager, and the agreement with eager."""
+    """One row a case: mAP where there are labels, what it loses where that is known, the agreement with eager."""
     table = columns("accuracy", ("mAP50", "mAP50-95", "lost", "may lose", "SQNR dB", "boxes %"), "")
     for each in run.accuracy:
-        loss = lost(each, run)
+        loss, stands = lost(each), standing(each)
         table.add_row(
             each.case.label,
             average_precision(each.map50),
@@ -28,12 +28,48 @@ def accuracy(run: Run, *, width: int = 80, color: bool = False) -> str:
             "-" if loss is None else f"{tolerance(each):.3f}",
             f"{each.sqnr_db:.1f}",
             f"{100 * each.box_agreement:.1f}",
-            Text("too much" if exceeds(each, run) else "", style="bold red"),
+            _mark(stands),
         )
-    notes = [_data(run.accuracy), AGREEMENT]
+    notes = [_data(run.accuracy), AGREEMENT, *unknowns(run.accuracy)]
     if any(each.map50 is not None for each in run.accuracy):
         notes.insert(1, FORMULA)
     return "\n".join([render(table, width=width, color=color), *(wrapped(note, width) for note in notes)])
+
+
+def unknowns(rows: Sequence[Accuracy]) -> list[str]:
+    """Why accuracy is unknown, of which cases, and what decides in its place: a sentence for each reason."""
+    found: dict[tuple[str, str], list[Accuracy]] = {}
+    for each in rows:
+        stands = standing(each)
+        if stands.unknown:
+            found.setdefault((stands.unknown, stands.basis), []).append(each)
+    return [_unknown(why, basis, cases, every=len(cases) == len(rows)) for (why, basis), cases in found.items()]
+
+
+def _unknown(why: str, basis: str, cases: Sequence[Accuracy], *, every: bool) -> str:
+    of = "" if every else f" of {', '.join(each.case.label for each in cases)}"
+    if basis == "nothing":
+        return f"Accuracy{of} is unknown: {why}, and neither it nor eager finds a box. Nothing can be said."
+    least = sorted({floor(each) for each in cases})
+    asked = " to ".join(f"{100 * share:g}" for share in dict.fromkeys((least[0], least[-1])))
+    return f"Accuracy{of} is unknown: {why}. The boxes decide: {asked} % are asked for."
+
+
+def against_eager(accuracy: Accuracy) -> str:
+    """How a case stands against eager, in a few words."""
+    stands = standing(accuracy)
+    if stands.basis == "labels":
+        return stands.fault or "within"
+    return f"unknown, {stands.fault or 'boxes agree'}"
+
+
+def _mark(stands: Standing) -> Text:
+    """What stands against a case, or that its accuracy is unknown."""
+    if stands.basis == "labels":
+        return Text("too much" if stands.fault else "", style="bold red")
+    if stands.basis == "boxes" and stands.fault:
+        return Text("too few", style="bold red")
+    return Text("unknown", style="yellow")
 
 
 def average_precision(value: float | None) -> str:

@@ -12,8 +12,9 @@ from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import bound
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Comparison, Interval, Run
+from yolo_perf.report.accuracy import unknowns
 from yolo_perf.report.remarks import remarks
-from yolo_perf.report.tables import STYLES, tally
+from yolo_perf.report.tables import STYLES, accuracy_cell, by_labels, tally
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision
 from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSide
 from yolo_perf.verdict.story import Story, headline
@@ -113,10 +114,10 @@ def _compared(comparisons: Sequence[Comparison], basis: str) -> list[str]:
 
 
 def _results(run: Run) -> str:
-    judged = {each.case.id: each for each in run.accuracy if each.map50_95 is not None}
+    judged = {each.case.id: each for each in run.accuracy}
+    precise = by_labels(run)
     rows = []
     for each in run.measurements:
-        found = judged.get(each.case.id)
         rows.append(
             (
                 each.case.label,
@@ -125,11 +126,13 @@ def _results(run: Run) -> str:
                 units.rate(each.images_per_s),
                 units.percent(utilization(each, run.peaks)),
                 bound(each.work, run.peaks, each.case.dtype),
-                "" if found is None or found.map50_95 is None else f"{found.map50_95:.3f}",
+                accuracy_cell(each, judged.get(each.case.id), precise).plain,
             )
         )
-    heading = ("case", "batch", "ms/image", "images/s", "utilisation %", "bound", "mAP50-95")
-    return _table(heading if judged else heading[:-1], rows if judged else [row[:-1] for row in rows])
+    last = ["mAP50-95" if precise else "boxes %"] if judged else []
+    heading = ("case", "batch", "ms/image", "images/s", "utilisation %", "bound", *last)
+    table = _table(heading, [row[: len(heading)] for row in rows])
+    return "\n\n".join([table, *map(escaped, unknowns(run.accuracy))])
 
 
 def _machine(run: Run) -> str:

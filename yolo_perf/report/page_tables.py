@@ -12,6 +12,7 @@ from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.analysis.work import bound
 from yolo_perf.records import STAGES, LayerProfile, Run
 from yolo_perf.report import tables
+from yolo_perf.report.accuracy import against_eager, unknowns
 from yolo_perf.verdict.accuracy import lost
 from yolo_perf.verdict.compare import Column, column
 from yolo_perf.verdict.compare import rows as compared_rows
@@ -147,17 +148,25 @@ def _results(run: Run) -> Table:
                 m.work.operational_intensity,
                 bound(m.work, run.peaks, m.case.dtype),
                 own.map50_95 if own else None,
-                lost(own, run) if own else None,
+                lost(own) if own else None,
                 100 * (own.box_agreement if own else m.parity.box_agreement),
+                against_eager(own) if own else None,
                 len(m.round_seconds),
                 m.weights.source,
             )
         )
     heading = (
         "size", "optimisation", "batch", "ms/image", "low quantile ms", "images/s", "GFLOP/s", "utilisation %",
-        "FLOP/B", "bound", "mAP50-95", "mAP lost", "boxes agree %", "rounds", "weights",
+        "FLOP/B", "bound", "mAP50-95", "mAP lost", "boxes agree %", "against eager", "rounds", "weights",
     )  # fmt: skip
-    return Table(name="results", title="Every measured case", heading=heading, rows=tuple(rows), folded=False)
+    return Table(
+        name="results",
+        title="Every measured case",
+        heading=heading,
+        rows=tuple(rows),
+        note=" ".join(unknowns(run.accuracy)),
+        folded=False,
+    )
 
 
 def _stages(run: Run) -> Table:

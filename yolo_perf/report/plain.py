@@ -11,7 +11,7 @@ from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work
-from yolo_perf.verdict.accuracy import lost, tolerance
+from yolo_perf.verdict.accuracy import floor, lost, standing, tolerance
 from yolo_perf.verdict.baselines import Shelf, Spread
 from yolo_perf.verdict.calibration import Calibration
 from yolo_perf.verdict.compare import Column
@@ -110,7 +110,7 @@ def memory_rows(rows: Sequence[Memory]) -> list[Row]:
 
 
 def accuracy_rows(run: Run) -> list[Row]:
-    """One row a case: average precisions, what is lost against eager (None where unknown), agreement."""
+    """One row a case: average precisions, what is lost against eager (None where unknown, and why), agreement."""
     return [
         {
             "case": each.case.id,
@@ -121,10 +121,14 @@ def accuracy_rows(run: Run) -> list[Row]:
             "protocol": each.protocol,
             "map50": each.map50,
             "map50_95": each.map50_95,
-            "map50_95_lost": lost(each, run),
+            "eager_map50_95": each.eager_map50_95,
+            "map50_95_lost": lost(each),
             "map50_95_tolerance": tolerance(each),
             "sqnr_db": each.sqnr_db,
             "box_agreement": each.box_agreement,
+            "compared_boxes": each.compared_boxes,
+            "box_agreement_floor": floor(each),
+            **msgspec.to_builtins(standing(each)),
         }
         for each in run.accuracy
     ]
@@ -148,6 +152,7 @@ def contest_document(found: Contest) -> Row:
     best = found.best
     return {
         **msgspec.to_builtins(found),
+        "accuracy_unknown": found.unknown,
         "best": best.case.backend if best else None,
         "as_fast": [each.case.backend for each in found.level],
         "front": [each.case.backend for each in found.front],
@@ -165,10 +170,10 @@ def contest_rows(found: Contest) -> list[Row]:
             "speed_up_low": min(found.speed_ups(each)),
             "speed_up_high": max(found.speed_ups(each)),
             "map50_95": each.accuracy.map50_95,
-            "map50_95_lost": each.map_drop,
+            "map50_95_lost": found.lost(each),
             "box_agreement": each.accuracy.box_agreement,
             "memory_bytes": each.memory_bytes,
-            "obstacle": each.obstacle,
+            "obstacle": found.obstacle(each),
             "best": each is found.best,
             "pareto": each in found.front,
         }

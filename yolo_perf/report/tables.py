@@ -15,7 +15,7 @@ from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import LayerCount, beyond, bound
 from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
-from yolo_perf.verdict.accuracy import exceeds
+from yolo_perf.verdict.accuracy import standing
 
 MOVES = "What only renames or moves elements (view, permute, split, stack) has no arithmetic to count."
 IDENTITY_NAMES = 13
@@ -40,7 +40,7 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
     """The run's table: a heading for each size, a row for each optimisation, changes against a baseline."""
     changes = _changes(comparisons)
     judged = {each.case.id: each for each in run.accuracy}
-    precise = any(each.map50_95 is not None for each in run.accuracy)
+    precise = by_labels(run)
     accuracies = ("mAP" if precise else "boxes %",) if judged else ()
     table = columns("optimisation", ("ms/image", "FPS", "GFLOP/s", "util %", *accuracies), "bound")
     if changes:
@@ -51,7 +51,7 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
             if position == 0:
                 headings[table.row_count] = _heading(measurement)
             *figures, roof = _row(measurement, run)
-            shown = [_accuracy(measurement, judged.get(measurement.case.id), run, precise) for _ in accuracies]
+            shown = [accuracy_cell(measurement, judged.get(measurement.case.id), precise) for _ in accuracies]
             table.add_row(*figures, *shown, roof, *_change(changes, measurement))
     lines = render(table, width=width, color=color).splitlines()
     first_row = len(lines) - table.row_count
@@ -235,16 +235,23 @@ def _row(measurement: Measurement, run: Run) -> tuple[str, ...]:
     )
 
 
-def _accuracy(measurement: Measurement, accuracy: Accuracy | None, run: Run, precise: bool) -> Text:
-    """The mAP50-95, marked where a case loses more than it may; the box agreement where nothing has labels."""
-    if not precise:
-        found = accuracy.box_agreement if accuracy else measurement.parity.box_agreement
-        return Text(units.percent(found))
-    if accuracy is None or accuracy.map50_95 is None:
-        return Text("-")
-    if exceeds(accuracy, run):
-        return Text(f"{accuracy.map50_95:.3f}!", style="bold red")
-    return Text(f"{accuracy.map50_95:.3f}")
+def by_labels(run: Run) -> bool:
+    """Whether labels tell of any case what it loses: then a column of accuracy has mAP, else box agreement."""
+    return any(standing(each).basis == "labels" for each in run.accuracy)
+
+
+def accuracy_cell(measurement: Measurement, accuracy: Accuracy | None, precise: bool) -> Text:
+    """The mAP50-95, or the box agreement where that is evidence of no case; marked where it is too small.
+
+    "?" where accuracy is unknown in a column of mAP, or where no box is found that could agree.
+    """
+    if accuracy is None:
+        return Text("-" if precise else units.percent(measurement.parity.box_agreement))
+    stands = standing(accuracy)
+    if stands.basis == "nothing" or (precise and stands.basis == "boxes"):
+        return Text("?", style="yellow")
+    figure = f"{accuracy.map50_95:.3f}" if precise else units.percent(accuracy.box_agreement)
+    return Text(f"{figure}!", style="bold red") if stands.fault else Text(figure)
 
 
 def _changes(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], list[Comparison]]:

@@ -22,7 +22,8 @@ from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.machine.identity import fingerprint
-from yolo_perf.records import Accuracy, Case, Machine, Seconds
+from yolo_perf.records import SEEDED, Accuracy, Case, Machine, Seconds
+from yolo_perf.verdict.accuracy import Standing, lost, standing
 from yolo_perf.verdict.arena import Setup, opening, rounds_for
 from yolo_perf.verdict.processes import Process, processes
 from yolo_perf.verdict.sides import Side, own_tree
@@ -50,9 +51,7 @@ class Contender:
     case: Case
     set_seconds: Annotated[tuple[Seconds, ...], msgspec.Meta(min_length=1)]
     accuracy: Accuracy
-    map_drop: float | None  # None where there are no labels
-    memory_bytes: int | None
-    obstacle: str  # why it is not to be chosen; "" where it may be
+    memory_bytes: int | None = None
 
     @property
     def latency_s(self) -> float:
@@ -62,19 +61,23 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """One size's contenders in the order of tables, and who was left out."""
+    """One size's contenders in the order of tables, and who was left out.
 
-    schema: Literal[1] = 1
+    What it holds is what was measured; what follows of it is decided whenever it is read.
+    """
+
+    schema: Literal[2] = 2  # 1 held what was decided then, where accuracy was unknown, too
     created: str  # ISO 8601, UTC
     size: str
     limits: Limits
-    contenders: Annotated[tuple[Contender, ...], msgspec.Meta(min_length=1)]
+    reference: Accuracy  # eager's: what the others are judged against
+    contenders: tuple[Contender, ...]  # none where nothing could be told of any
     skipped: tuple[str, ...] = ()
 
     @property
     def best(self) -> Contender | None:
         """The fastest that nothing stands against."""
-        able = [each for each in self.contenders if not each.obstacle]
+        able = [each for each in self.contenders if not self.obstacle(each)]
         return min(able, key=lambda each: each.latency_s, default=None)
 
     @property
@@ -83,7 +86,7 @@ class Contest:
         best = self.best
         if best is None:
             return ()
-        others = (each for each in self.contenders if each is not best and not each.obstacle)
+        others = (each for each in self.contenders if each is not best and not self.obstacle(each))
         return tuple(
             each
             for each in others
@@ -97,10 +100,52 @@ class Contest:
 
     @property
     def front(self) -> tuple[Contender, ...]:
-        """The Pareto front: no other is at least as good in latency, accuracy and memory, and better in one."""
-        return tuple(
-            each for each in self.contenders if not any(_dominates(other, each) for other in self.contenders)
-        )
+        """The Pareto front: no other is at least as good in latency, accuracy and memory, and better in one.
+
+        Where accuracy is unknown, what does not agree with eager as far as it has to has no place on it.
+        """
+        able = []
+        for each in self.contenders:
+            stands = self._standing(each)
+            if stands.basis == "labels" or not stands.fault:
+                able.append(each)
+        return tuple(each for each in able if not any(self._dominates(other, each) for other in able))
+
+    @property
+    def unknown(self) -> str:
+        """Why the labels tell nothing of what is lost against eager; "" where they do."""
+        return standing(self.reference, self.limits.max_map_drop).unknown
+
+    def lost(self, contender: Contender) -> float | None:
+        """The mAP50-95 that a contender loses against eager; None where that is unknown."""
+        return lost(contender.accuracy, self.limits.max_map_drop)
+
+    def obstacle(self, contender: Contender) -> str:
+        """What stands against a contender; "" where nothing does."""
+        return self._standing(contender).fault or self._too_large(contender)
+
+    def _standing(self, contender: Contender) -> Standing:
+        return standing(contender.accuracy, self.limits.max_map_drop)
+
+    def _too_large(self, contender: Contender) -> str:
+        most, memory = self.limits.max_memory_bytes, contender.memory_bytes
+        if most is None:
+            return ""
+        if memory is None:
+            return "memory unknown"
+        return "too large" if memory > most else ""
+
+    def _dominates(self, one: Contender, other: Contender) -> bool:
+        """Whether `one` is nowhere worse and somewhere better. What is unknown of either is left out."""
+        costs = [(one.latency_s, other.latency_s)]
+        losses = self.lost(one), self.lost(other)
+        if losses[0] is not None and losses[1] is not None:
+            costs.append((losses[0], losses[1]))
+        else:
+            costs.append((-one.accuracy.box_agreement, -other.accuracy.box_agreement))
+        if one.memory_bytes is not None and other.memory_bytes is not None:
+            costs.append((one.memory_bytes, other.memory_bytes))
+        return all(a <= b for a, b in costs) and any(a < b for a, b in costs)
 
 
 def race(
@@ -146,15 +191,6 @@ def _one_set(team: list[tuple[Case, Process]], setup: Setup, rng: random.Random)
     return {case.backend: low_quantile(rounds[case.backend]) / case.batch for case, _ in team}
 
 
-def obstacle(limits: Limits, drop: float | None, memory_bytes: int | None) -> str:
-    """What stands against a configuration; "" where nothing does."""
-    if drop is not None and drop > limits.max_map_drop:
-        return f"loses {drop:.3f}"
-    if limits.max_memory_bytes is not None and (memory_bytes or 0) > limits.max_memory_bytes:
-        return "too large"
-    return ""
-
-
 def created_now() -> str:
     """The time as records have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -170,35 +206,36 @@ def remember(contest: Contest, machine: Machine) -> None:
         raise YoloPerfError(f"Cannot keep the result in {path} ({error.strerror or error}).") from error
 
 
-def known_best(machine: Machine, size: str) -> str:
-    """The optimisation that was found fastest for a size on this machine. Raises UsageError where none was."""
+def known_best(machine: Machine, size: str, weights: str = SEEDED) -> str:
+    """The optimisation that was found fastest for a size on this machine. Raises UsageError where none was.
+
+    It is decided anew from what was measured, by what is evidence now; what was found for weights of another
+    source says nothing of what these lose.
+    """
     try:
         contest = msgspec.json.decode(_path(machine, size).read_bytes(), type=Contest)
     except (OSError, *DAMAGE):
-        contest = None
-    best = contest.best if contest else None
-    if best is None:
         raise UsageError(
             f"No best optimisation of yolov5{size} is known for this machine. Find it: "
             f"yolo-perf best --sizes {size}"
+        ) from None
+    found = contest.reference.weights.source
+    if found != weights:
+        raise UsageError(
+            f"The best optimisation of yolov5{size} is known for the weights {found}, and these are {weights}. "
+            f"Find it for them: yolo-perf best --sizes {size}, with the same --data"
+        )
+    best = contest.best
+    if best is None:
+        raise UsageError(
+            f"yolo-perf best found none to recommend for yolov5{size} on this machine ({contest.created}). "
+            "Name the optimisations to measure, or run it again with other pictures, weights or limits."
         )
     return best.case.backend
 
 
 def _path(machine: Machine, size: str) -> Path:
     return cache_folder() / f"{KEPT}-{fingerprint(machine)}-{machine.usable_cores}-{size}.json"
-
-
-def _dominates(one: Contender, other: Contender) -> bool:
-    """Whether `one` is nowhere worse and somewhere better. What is unknown of either is left out."""
-    costs = [(one.latency_s, other.latency_s)]
-    if one.map_drop is not None and other.map_drop is not None:
-        costs.append((one.map_drop, other.map_drop))
-    else:
-        costs.append((-one.accuracy.box_agreement, -other.accuracy.box_agreement))
-    if one.memory_bytes is not None and other.memory_bytes is not None:
-        costs.append((one.memory_bytes, other.memory_bytes))
-    return all(a <= b for a, b in costs) and any(a < b for a, b in costs)
 
 
 def geometric_mean(values: Sequence[float]) -> float:

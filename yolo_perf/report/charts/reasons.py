@@ -1,13 +1,14 @@
 """Why, and at what cost: stages, layers, accuracy."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from yolo_perf import units
 from yolo_perf.analysis.layers import lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import bound
-from yolo_perf.records import STAGES, LayerProfile, Run
+from yolo_perf.records import STAGES, Accuracy, Case, LayerProfile, Run
+from yolo_perf.report.accuracy import unknowns
 from yolo_perf.report.charts.figure import (
     COLORS,
     Chart,
@@ -21,8 +22,8 @@ from yolo_perf.report.charts.figure import (
     one_at_a_time,
     symbol,
 )
-from yolo_perf.report.tables import printable
-from yolo_perf.verdict.accuracy import lost
+from yolo_perf.report.tables import by_labels, printable
+from yolo_perf.verdict.accuracy import lost, standing
 
 LAYERS_SHOWN = 20
 
@@ -116,54 +117,72 @@ def _lost(profile: LayerProfile, *, visible: bool) -> Figure:
 
 
 def accuracy(run: Run) -> Chart | None:
-    """Accuracy over latency: mAP50-95 where there are labels, else the boxes that eager finds too."""
+    """Accuracy over latency: mAP50-95 of what labels tell of, else the boxes that eager finds too.
+
+    A case of which neither tells anything is no point. Boxes agree with eager of the same size: who is beaten by
+    whom is told within a size then.
+    """
     judged = {each.case.id: each for each in run.accuracy}
     pairs = [(m, judged[m.case.id]) for m in run.measurements if m.case.id in judged]
-    if not pairs:
+    precise = by_labels(run)
+    shown = [(m, each) for m, each in pairs if standing(each).basis == ("labels" if precise else "boxes")]
+    if not shown:
         return None
-    precise = all(each.map50_95 is not None for _, each in pairs)
-    value: Callable[[Any], float] = lambda each: each.map50_95 if precise else each.box_agreement  # noqa: E731
-    front = [
-        m.case.label
-        for m, own in pairs
-        if not any(
-            o.latency_s <= m.latency_s
-            and value(a) >= value(own)
-            and (o.latency_s, value(a)) != (m.latency_s, value(own))
-            for o, a in pairs
-        )
-    ]
-    traces = []
-    for name in in_order([m.case for m, _ in pairs]):
-        mine = [(m, each) for m, each in pairs if m.case.backend == name]
-        losses = [lost(each, run) for _, each in mine]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers+text",
-                "name": label_text(name),
-                "x": [1e3 * m.latency_s for m, _ in mine],
-                "y": [value(each) for _, each in mine],
-                "text": [label_text(m.case.size) for m, _ in mine],
-                "textposition": "top center",
-                "marker": {"color": color(name), "symbol": symbol(name), "size": 12},
-                "customdata": [
-                    [
-                        "unknown" if loss is None else f"{loss + 0:.3f}",
-                        units.percent(each.box_agreement),
-                        f"{each.sqnr_db:.1f}",
-                    ]
-                    for loss, (_, each) in zip(losses, mine, strict=True)
-                ],
-                "hovertemplate": f"{label_text(name)}: %{{x:.2f}} ms, %{{y:.3f}}<br>"
-                "lost against eager %{customdata[0]}, "
-                "%{customdata[1]} % of the boxes agree, SQNR %{customdata[2]} dB<extra></extra>",
-            }
-        )
+    points = [_Point(m.case, m.latency_s, _value(each, precise), each) for m, each in shown]
+    front = [own.case.label for own in points if not any(_beats(other, own, precise) for other in points)]
+    names = in_order([point.case for point in points])
+    traces = [_judged(name, [point for point in points if point.case.backend == name]) for name in names]
     what = "mAP50-95" if precise else "share of boxes that eager finds too"
+    best = f"No other is both faster and at least as accurate ({what}): {', '.join(map(printable, front))}."
     return Chart(
         name="accuracy",
         title="Accuracy against latency",
-        summary=f"No other is both faster and at least as accurate ({what}): {', '.join(map(printable, front))}.",
+        summary=" ".join([best, *map(printable, unknowns([each for _, each in pairs]))]),
         figure=figure_of(traces, x=axis("ms per image"), y=axis(what)),
     )
+
+
+class _Point(NamedTuple):
+    """One case in the chart: seconds an image, what it finds, and its whole accuracy."""
+
+    case: Case
+    latency_s: float
+    value: float
+    accuracy: Accuracy
+
+
+def _value(accuracy: Accuracy, precise: bool) -> float:
+    return accuracy.map50_95 if precise and accuracy.map50_95 is not None else accuracy.box_agreement
+
+
+def _beats(one: _Point, other: _Point, precise: bool) -> bool:
+    """Whether `one` is nowhere worse and somewhere better."""
+    alike = precise or (one.case.size, one.accuracy.weights) == (other.case.size, other.accuracy.weights)
+    no_worse = one.latency_s <= other.latency_s and one.value >= other.value
+    return alike and no_worse and (one.latency_s, one.value) != (other.latency_s, other.value)
+
+
+def _judged(name: str, points: Sequence[_Point]) -> Figure:
+    """The points of one optimisation."""
+    losses = [lost(point.accuracy) for point in points]
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "name": label_text(name),
+        "x": [1e3 * point.latency_s for point in points],
+        "y": [point.value for point in points],
+        "text": [label_text(point.case.size) for point in points],
+        "textposition": "top center",
+        "marker": {"color": color(name), "symbol": symbol(name), "size": 12},
+        "customdata": [
+            [
+                "unknown" if loss is None else f"{loss + 0:.3f}",
+                units.percent(point.accuracy.box_agreement),
+                f"{point.accuracy.sqnr_db:.1f}",
+            ]
+            for loss, point in zip(losses, points, strict=True)
+        ],
+        "hovertemplate": f"{label_text(name)}: %{{x:.2f}} ms, %{{y:.3f}}<br>"
+        "lost against eager %{customdata[0]}, "
+        "%{customdata[1]} % of the boxes agree, SQNR %{customdata[2]} dB<extra></extra>",
+    }

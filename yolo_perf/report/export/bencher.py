@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.errors import UsageError
-from yolo_perf.report.export.rows import accuracy_of, newest
+from yolo_perf.report.export.rows import newest, telling_map
 from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Metric = dict[str, float]
@@ -18,7 +18,8 @@ def render(sessions: Sequence[Benchmarks]) -> bytes:
     """Benchmark -> measure -> {value, lower_value, upper_value}, of the newest session that has a benchmark.
 
     `latency` (ns) and `throughput` (operations/s, here images/s) are Bencher's own measures; `utilization` and
-    `map` are fractions. Raises UsageError for sessions of several machines: a report there is of one testbed.
+    `map` (where it tells something) are fractions. Raises UsageError for sessions of several machines: a report
+    there is of one testbed.
     """
     machines = sorted({session.machine for session in sessions})
     if len(machines) > 1:
@@ -47,9 +48,9 @@ def _measures(session: Benchmarks, benchmark: Benchmark) -> dict[str, Metric]:
         "upper_value": 1 / benchmark.low_s,
     }
     measures["utilization"] = {"value": utilization(benchmark.measurement, session.run.peaks)}
-    accuracy = accuracy_of(session, benchmark)
-    if accuracy is not None and accuracy.map50_95 is not None:
-        measures["map"] = {"value": accuracy.map50_95}
+    precision = telling_map(session, benchmark)
+    if precision is not None:
+        measures["map"] = {"value": precision}
     return measures
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import attainable_flops_per_s
 from yolo_perf.records import Measurement, Run
-from yolo_perf.report.export.rows import accuracy_of, newest
+from yolo_perf.report.export.rows import newest, telling_map
 from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
 
 Labels = dict[str, str]
@@ -113,11 +113,6 @@ def _measured_at(session: Benchmarks, benchmark: Benchmark) -> Sequence[tuple[La
     return (({**labels, **source}, session.created.timestamp()),)
 
 
-def _map(session: Benchmarks, benchmark: Benchmark) -> float | None:
-    accuracy = accuracy_of(session, benchmark)
-    return None if accuracy is None else accuracy.map50_95
-
-
 FAMILIES = (
     _case("latency_seconds", "seconds", "Median time an image.", lambda _, b, run, m: b.median_s),
     _case(
@@ -142,7 +137,10 @@ FAMILIES = (
         "utilization_ratio", "ratio", "Achieved over the measured peak of the number format.",
         lambda _, b, run, m: utilization(m, run.peaks),
     ),
-    _case("map_ratio", "ratio", "COCO mean average precision, IoU 0.50 to 0.95.", lambda s, b, run, m: _map(s, b)),
+    _case(
+        "map_ratio", "ratio", "COCO mean average precision, IoU 0.50 to 0.95, where it tells something.",
+        lambda s, b, run, m: telling_map(s, b),
+    ),
     Family(
         name="yolo_perf_peak_flops_per_second", unit="flops_per_second", help="The measured compute roof.",
         samples=_compute_roofs,

@@ -51,6 +51,9 @@ TYPES = {
     "other_work_share": "DOUBLE",
     "map50": "DOUBLE",
     "map50_95": "DOUBLE",
+    "eager_map50_95": "DOUBLE",
+    "box_agreement": "DOUBLE",
+    "accuracy_unknown": "VARCHAR",  # why mAP is no evidence; empty where it is
     "round_seconds": "DOUBLE[]",
 }
 """The columns and their types, so that an empty one has the type of a full one."""

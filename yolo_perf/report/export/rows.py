@@ -6,6 +6,7 @@ from io import StringIO
 
 from yolo_perf.analysis.figures import figures
 from yolo_perf.records import Accuracy
+from yolo_perf.verdict.accuracy import telling, unknown
 from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
 
 Row = dict[str, object]
@@ -43,6 +44,12 @@ def accuracy_of(session: Benchmarks, benchmark: Benchmark) -> Accuracy | None:
         return None
     judged = (a for a in session.run.accuracy if a.case.id == measurement.case.id)
     return next((a for a in judged if a.weights.digest == measurement.weights.digest), None)
+
+
+def telling_map(session: Benchmarks, benchmark: Benchmark) -> float | None:
+    """The mAP50-95 of a benchmark's case where it tells something: what a tracker may raise an alarm about."""
+    accuracy = accuracy_of(session, benchmark)
+    return accuracy.map50_95 if accuracy is not None and telling(accuracy) else None
 
 
 def csv_bytes(heading: Sequence[str], rows: Iterable[Row]) -> bytes:
@@ -98,4 +105,7 @@ def _row(session: Benchmarks, benchmark: Benchmark) -> Row:
         **{name: printable(value) if isinstance(value, str) else value for name, value in known.items()},
         "map50": accuracy and accuracy.map50,
         "map50_95": accuracy and accuracy.map50_95,
+        "eager_map50_95": accuracy and accuracy.eager_map50_95,
+        "box_agreement": accuracy and accuracy.box_agreement,
+        "accuracy_unknown": accuracy and unknown(accuracy),
     }
