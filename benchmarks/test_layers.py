@@ -1,7 +1,7 @@
 """Which layers take the time, and how far is each from its own roof.
 
-Layers are timed in turn with the same case without instruments. Sizes: --perf-layers-sizes. One case in full:
-yolo-perf layers SIZE --backend NAME.
+Layers are timed in turn with the same case without instruments. Sizes and optimisations are chosen with
+--perf-layers-sizes and --perf-analysis-optimizations. One case in full: yolo-perf layers SIZE --backend NAME.
 """
 
 from yolo_perf.plugin import MeasureLayers

@@ -1,4 +1,7 @@
-"""How much memory does a case hold above its process's base; measured apart from any timing."""
+"""How much memory does a case hold above its process's base; measured apart from any timing.
+
+Sizes and optimisations are chosen with --perf-memory-sizes and --perf-analysis-optimizations.
+"""
 
 from yolo_perf.plugin import MeasureMemory
 

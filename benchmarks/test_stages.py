@@ -1,4 +1,6 @@
-"""Where does a picture's time go, from its file to the boxes: every model size under every optimisation.
+"""Where does a picture's time go, from its file to the boxes?
+
+Sizes and optimisations are chosen with --perf-stages-sizes and --perf-analysis-optimizations.
 
 A round is one picture, or one batch of them. Files are read through the operating system's cache, which is warm;
 every picture is decoded anew, and its boxes come of the model's real output.

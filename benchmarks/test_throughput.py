@@ -1,6 +1,6 @@
 """How many images a second, over batches and threads; what do more threads bring; where does it saturate.
 
-Sizes, batches and threads are chosen with --perf-throughput-sizes, --perf-batches and --perf-thread-counts.
+Chosen with --perf-throughput-sizes, --perf-analysis-optimizations, --perf-batches and --perf-thread-counts.
 """
 
 from yolo_perf.plugin import MeasureThroughput

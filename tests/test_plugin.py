@@ -352,6 +352,9 @@ def test_a_baseline_can_be_named(project: Project) -> None:
         ("--perf-rounds=0", "The number of rounds must be*"),
         ("--perf-image-size=641", "Image size 641 is not a positive multiple of 32; try 640."),
         ("--perf-budget=0", "The time budget in seconds must be a positive number*"),
+        ("--perf-analysis-budget=0", "The time budget of an analysis in seconds must be a positive number*"),
+        ("--perf-analysis-optimizations=warp", "Unknown optimisation 'warp'. Choose from: eager,*"),
+        ("--perf-stages-sizes=q", "Unknown model size 'q'. Choose from: n, s, m, l, x."),
         ("--perf-budget=nan", "The time budget in seconds must be a positive number*"),
         ("--perf-latency-margin=-3", "The latency margin must be a positive number*"),
         ("--perf-confirm=maybe", "The way to confirm is one of auto, fresh, off; got 'maybe'."),
@@ -443,7 +446,7 @@ def test_missing_is_seen_with_a_node_id(project: Project) -> None:
     project.monkeypatch.setattr(Backend, "check_available", unavailable)
     result = project.run("--benchmark-compare", target="benchmarks/test_inference.py::test_inference")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["Not measured: test_inference[[]n-batched]: skipped: batched needs luck*"])
+    result.stdout.fnmatch_lines(["Not measured: n-batched: skipped: needs luck. pip install luck"])
 
 
 @pytest.mark.slow
@@ -471,6 +474,31 @@ def test_disabled_benchmarks_run_untimed(project: Project) -> None:
     result = project.run("--benchmark-disable")
     assert result.ret == pytest.ExitCode.OK
     assert project.run("--benchmark-disable", "--perf-save").ret == pytest.ExitCode.TESTS_FAILED
+
+
+HOST_TABLE = "*-- benchmark: 2 tests --*"
+
+
+def test_our_table_stands_in_for_the_hosts(project: Project) -> None:
+    result = project.run()
+    result.stdout.no_fnmatch_line(HOST_TABLE)
+    result.stdout.fnmatch_lines(["*optimisation*ms/image*"])
+
+
+@pytest.mark.parametrize("option", ["-v", "--benchmark-columns=min", "--benchmark-sort=min"])
+def test_the_hosts_table_is_there_where_it_is_asked_for(project: Project, option: str) -> None:
+    project.run(option).stdout.fnmatch_lines([HOST_TABLE, "*optimisation*ms/image*"])
+
+
+def test_the_hosts_table_is_there_for_benchmarks_of_others(project: Project) -> None:
+    (project.pytester.path / "benchmarks" / "test_other.py").write_text(
+        "def test_other(benchmark):\n    benchmark.pedantic(int, rounds=3)\n"
+    )
+    project.run("--perf-optimizations=eager").stdout.fnmatch_lines([HOST_TABLE, "test_other*"])
+    (project.pytester.path / "benchmarks" / "test_inference.py").unlink()
+    result = project.run()
+    result.stdout.fnmatch_lines(["*-- benchmark: 1 tests --*"])
+    result.stdout.no_fnmatch_line("*- yolo-perf -*")
 
 
 def test_collect_only_measures_nothing(project: Project) -> None:

@@ -1,9 +1,11 @@
 """Stages and throughput through the plugin, in pytest sessions of their own: a tiny image, a fake timer."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 # Sessions in this process forget what they imported, which extension modules do not survive: import it first.
 import yolo_perf.analysis.accuracy
@@ -12,10 +14,12 @@ import yolo_perf.analysis.stages
 import yolo_perf.analysis.work
 import yolo_perf.report.accuracy
 import yolo_perf.report.layers
+import yolo_perf.report.session
 import yolo_perf.report.stages
 import yolo_perf.report.sweeps
 from tests.factories import accuracy
 from tests.test_plugin import Project
+from yolo_perf.cli import cli
 from yolo_perf.machine.identity import identify
 from yolo_perf.records import STAGES
 from yolo_perf.verdict.baselines import read_run
@@ -107,6 +111,63 @@ def test_stages_of_every_round_are_kept(project: Project) -> None:
     assert all(run.complete for run in runs)
 
 
+MEMORY_TEST = """
+def test_memory(size, optimization, measure_memory):
+    measure_memory(size, optimization)
+"""
+EVERY = ["n", "s", "m", "l", "x"]
+MEASURED = [
+    "eager",
+    "batched",
+    "onnx",
+    "onnx-dynamic-int8",
+    "onnx-static-int8",
+    "eager-channels-last",
+    "eager-bf16",
+]
+
+
+def collected(project: Project, *options: str) -> dict[str, set[str]]:
+    """What each test would measure: the brackets of its ids."""
+    result = project.run("--collect-only", "-q", *options)
+    assert result.ret == pytest.ExitCode.OK
+    found: dict[str, set[str]] = {}
+    for test, ids in re.findall(r"::test_(\w+)\[(.+)\]", result.stdout.str()):
+        found.setdefault(test, set()).add(ids)
+    return found
+
+
+def test_by_default_one_size_and_two_optimisations_are_looked_into(project: Project) -> None:
+    (project.pytester.path / "benchmarks" / "test_memory.py").write_text(MEMORY_TEST)
+    project.pytester.makeini("[pytest]\nperf_image_size = 64\nperf_thread_counts = 1 2\n")
+    two = {"n-eager", "n-onnx"}
+    swept = {f"{case}-t{threads}-b{batch}" for case in two for threads in (1, 2) for batch in (1, 4)}
+    found = collected(project)
+    assert found["inference"] >= {f"{size}-{name}" for size in EVERY for name in MEASURED}
+    assert found["accuracy"] == {case for case in found["inference"] if case.startswith("n-")}
+    assert (found["stages"], found["memory"], found["layers"]) == (two, two, two)
+    assert {frozenset(each.split("-")) for each in found["throughput"]} == {
+        frozenset(each.split("-")) for each in swept
+    }
+    full = collected(project, "--perf-full")
+    assert full["inference"] == full["stages"] == full["memory"] == found["inference"]
+    assert full["accuracy"] == found["accuracy"]
+    assert len(full["layers"]) == sum(not case.startswith("n-openvino") for case in found["accuracy"]) - 1
+    assert len(full["throughput"]) == 8 * (len(found["accuracy"]) - 1)
+    assert len(collected(project, "--perf-full", "--perf-batches=1")["throughput"]) == len(full["throughput"]) / 4
+
+
+def test_what_is_named_is_what_is_looked_into(project: Project) -> None:
+    project.pytester.makeini("[pytest]\nperf_image_size = 64\nperf_thread_counts = 1\nperf_batches = 1\n")
+    found = collected(project, "--perf-sizes=s,m", "--perf-optimizations=eager,eager-bf16")
+    assert found["accuracy"] == found["stages"] == found["layers"] == {"s-eager", "s-eager-bf16"}
+    assert len(found["inference"]) == 4
+    assert len(found["throughput"]) == 2
+    found = collected(project, "--perf-stages-sizes=m,s", "--perf-analysis-optimizations=onnx,batched")
+    assert found["stages"] == {"s-onnx", "m-onnx", "s-batched", "m-batched"}
+    assert found["layers"] == {"n-onnx"}
+
+
 def test_an_unknown_machine_to_stand_beside_names_the_references(project: Project) -> None:
     result = project.run("--perf-beside=nothing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -125,13 +186,47 @@ def test_what_is_detected_is_kept_beside_what_was_timed(project: Project) -> Non
     timing = "benchmarks/test_inference.py"
     result = project.run(timing, "--perf-accuracy-pictures=1", "--perf-save", target="benchmarks/test_accuracy.py")
     assert result.ret == pytest.ExitCode.OK
+    last = ".pytest_cache/d/yolo-perf/last-run.json"
+    result.stdout.fnmatch_lines(
+        [
+            "optimisation*boxes %*bound",
+            "*batched x4*",
+            "Also measured; the tables: -v, or",
+            f"  yolo-perf report {last} --tables",
+            "  accuracy    eager, batched of n; 1 pictures",
+            "Saved as this machine's baseline: *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("accuracy*mAP50*")
+    shown = CliRunner().invoke(cli, ["report", last, "--tables"])
+    assert shown.exit_code == 0
+    for each in ("optimisation .*bound", "accuracy .* mAP50 ", "n-eager .* 200.0 +100.0"):
+        assert re.search(each, shown.output), each
+    result = project.run(timing, "--perf-accuracy-pictures=1", "-v", target="benchmarks/test_accuracy.py")
     result.stdout.fnmatch_lines(["optimisation*boxes %*bound", "accuracy*mAP50*", "n-eager*200.0*100.0*"])
+    result.stdout.no_fnmatch_line("Also measured*")
+    result = project.run(timing, "--perf-accuracy-pictures=1", "-q", target="benchmarks/test_accuracy.py")
+    result.stdout.fnmatch_lines(["optimisation*boxes %*bound"])
+    result.stdout.no_fnmatch_line("Also measured*")
+    result.stdout.no_fnmatch_line("accuracy*mAP50*")
     (path,) = (each for each in project.baselines if each.name != "laptop.json")
     rows = read_run(path).accuracy
     assert [(row.case.label, row.pictures, row.map50) for row in rows] == [
         ("n-eager", 1, None),
         ("n-batched", 1, None),
     ]
+
+
+@pytest.mark.slow
+def test_what_a_full_session_saved_is_not_missing_where_less_is_looked_into(project: Project) -> None:
+    targets = ("benchmarks/test_inference.py", "benchmarks/test_accuracy.py")
+    options = ("--perf-accuracy-pictures=1", "--perf-thread-counts=1")
+    saved = project.run(*targets, *options, "--perf-full", "--perf-save", target="benchmarks/test_stages.py")
+    assert saved.ret == pytest.ExitCode.OK
+    less = ("--perf-analysis-optimizations=eager", "--benchmark-compare")
+    result = project.run(*targets, *options, *less, target="benchmarks/test_stages.py")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["  stages      n-eager", "Compared with *: 2 unchanged."])
 
 
 def test_the_layers_of_what_tells_them_are_kept(project: Project) -> None:
@@ -152,9 +247,7 @@ def test_the_layers_of_what_tells_them_are_kept(project: Project) -> None:
 def test_only_the_best_is_measured_where_it_is_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from yolo_perf.verdict import contest
 
-    monkeypatch.setenv(
-        "YOLO_PERF_CACHE", str(project.pytester.path / "cache")
-    )  # what this machine's user found stays theirs
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(project.pytester.path / "cache"))  # what is best is kept there
     result = project.run("--perf-optimizations=best", target="benchmarks/test_inference.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *No best optimisation of yolov5n is known*yolo-perf best --sizes n"])

@@ -44,7 +44,7 @@ def measure(given: Sequence[str]) -> int:
         return 1
     options = session_options(saved)
     print(f"{describe(machine)} ({slug(machine)}): {saved} saved sessions, {' '.join(options)}", flush=True)
-    return subprocess.run(["pytest", "benchmarks/", *given, *options], check=False).returncode
+    return subprocess.run(["pytest", "benchmarks/", "--perf-full", *given, *options], check=False).returncode
 
 
 def fresh(recorded: Path, known: Path) -> dict[str, list[Path]]:

@@ -8,6 +8,7 @@ import pytest
 from yolo_perf import settings as parse
 from yolo_perf.settings import Settings
 
+_SMALLEST = "(default: the smallest that is measured)"
 _SETTINGS = (
     ("sizes", "n,s,m,l,x", "model sizes to measure"),
     ("optimizations", "", "optimisations to measure (default: all)"),
@@ -18,11 +19,20 @@ _SETTINGS = (
         parse.ALLOCATORS[0],
         "freed memory: keep it for the next call, or leave it to the system",
     ),
-    ("throughput-sizes", "n", "model sizes whose batches and threads are swept"),
+    (
+        "analysis-optimizations",
+        "",
+        "optimisations whose stages, layers, memory, batches and threads are measured, or all "
+        f"(default: those that --perf-optimizations names, else {','.join(parse.ANALYSED)})",
+    ),
+    ("analysis-budget", f"{parse.ANALYSIS_BUDGET_S:g}", "seconds of timed rounds of each of those"),
+    ("stages-sizes", "", f"model sizes whose stages are timed {_SMALLEST}"),
+    ("memory-sizes", "", f"model sizes whose memory is seen, a process each {_SMALLEST}"),
+    ("throughput-sizes", "", f"model sizes whose batches and threads are swept {_SMALLEST}"),
     ("batches", ",".join(map(str, parse.BATCHES)), "batches of the sweep"),
     ("thread-counts", "", "threads of the sweep (default: doubled from 1 to the usable cores)"),
-    ("layers-sizes", "n", "model sizes whose layers are timed"),
-    ("accuracy-sizes", "n", "model sizes whose detections are judged"),
+    ("layers-sizes", "", f"model sizes whose layers are timed {_SMALLEST}"),
+    ("accuracy-sizes", "", f"model sizes whose detections are judged {_SMALLEST}"),
     ("accuracy-pictures", str(parse.ACCURACY_PICTURES), "pictures that they are judged on, at most"),
     ("image-size", str(parse.IMAGE_SIZE), "side of the square input in pixels, a multiple of 32"),
     ("data", "", "folder with pictures and weights (default: $YOLO_PERF_DATA, else drawn pictures)"),
@@ -50,6 +60,13 @@ def add_options(parser: pytest.Parser) -> None:
         default="",
         help="show this run beside a saved one: a file, a machine's name, or a reference such as ryzen-7-6800hs",
     )
+    parser.addini("perf_full", "sweep all that there is", type="bool", default=False)
+    group.addoption(
+        "--perf-full",
+        action="store_true",
+        help="sweep all that there is: "
+        + " ".join(f"--perf-{_word(name)}={text}" for name, text in parse.FULL.items()),
+    )
     parser.addini("perf_strict", "what is inconclusive or incomparable fails too", type="bool", default=False)
     group.addoption(
         "--perf-strict", action="store_true", help="what is inconclusive or incomparable fails the session too"
@@ -71,16 +88,27 @@ def add_options(parser: pytest.Parser) -> None:
 def read_settings(config: pytest.Config) -> Settings:
     """Options first, then ini values, then defaults. Raises UsageError."""
     threads, rounds = setting_text(config, "threads"), setting_text(config, "rounds")
+    sizes = parse.parse_sizes(setting_text(config, "sizes"))
+
+    def analysed(name: str) -> tuple[str, ...]:
+        return parse.parse_analysed(setting_text(config, name), sizes)
+
     data = setting_text(config, "data") or os.environ.get("YOLO_PERF_DATA", "")
     return Settings(
-        sizes=parse.parse_sizes(setting_text(config, "sizes")),
+        sizes=sizes,
         optimizations=parse.parse_names(setting_text(config, "optimizations")),
         batch=parse.parse_count(setting_text(config, "batch"), "The batch", parse.MAX_BATCH),
-        throughput_sizes=parse.parse_sizes(setting_text(config, "throughput_sizes")),
+        analysis_optimizations=parse.parse_names(setting_text(config, "analysis_optimizations")),
+        analysis_budget_s=parse.parse_positive(
+            setting_text(config, "analysis_budget"), "The time budget of an analysis in seconds"
+        ),
+        stages_sizes=analysed("stages_sizes"),
+        memory_sizes=analysed("memory_sizes"),
+        throughput_sizes=analysed("throughput_sizes"),
         batches=parse.parse_counts(setting_text(config, "batches"), "A batch", parse.MAX_BATCH),
         thread_counts=parse.parse_counts(setting_text(config, "thread_counts"), "A number of threads", 1024),
-        layers_sizes=parse.parse_sizes(setting_text(config, "layers_sizes")),
-        accuracy_sizes=parse.parse_sizes(setting_text(config, "accuracy_sizes")),
+        layers_sizes=analysed("layers_sizes"),
+        accuracy_sizes=analysed("accuracy_sizes"),
         accuracy_pictures=parse.parse_count(setting_text(config, "accuracy_pictures"), "The number of pictures"),
         threads=parse.parse_count(threads, "The number of threads") if threads else None,
         allocator=parse.parse_choice(setting_text(config, "allocator"), "The allocator", parse.ALLOCATORS),
@@ -100,6 +128,12 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def setting_text(config: pytest.Config, name: str) -> str:
-    """A setting's text: the option where it was given, else the ini value."""
+    """A setting's text: the option where it was given, else what a full session has, else the ini value."""
     option = getattr(config.option, f"perf_{name}")
+    if option is None and name in parse.FULL and (config.option.perf_full or config.getini("perf_full")):
+        return parse.FULL[name]
     return str(option if option is not None else config.getini(f"perf_{name}"))
+
+
+def _word(name: str) -> str:
+    return name.replace("_", "-")

@@ -14,7 +14,7 @@ from yolo_perf.backends.registry import find
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import ACCURACY, FIXTURES, LAYERS, SWEEP, PerfSession
+from yolo_perf.session import FIXTURES, SWEEP, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -49,16 +49,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     state, names = _state(metafunc.config), set(metafunc.fixturenames)
     if not names & set(FIXTURES) or not {"size", "optimization"} <= names:
         return
-    sweep = SWEEP in names
-    sizes = state.settings.throughput_sizes if sweep else state.settings.sizes
-    if ACCURACY in names:
-        sizes = tuple(size for size in state.settings.accuracy_sizes if size in state.settings.sizes)
-    names_of = state.unbatched_of if sweep else state.optimizations_of
-    if LAYERS in names:
-        sizes, names_of = tuple(s for s in state.settings.layers_sizes if s in sizes), state.layered_of
-    pairs = [(size, name) for size in sizes for name in names_of(size)]
+    pairs = state.pairs_of(names)
     metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
-    if sweep:
+    if SWEEP in names:
         metafunc.parametrize("threads", state.thread_counts, ids="t{}".format)
         metafunc.parametrize("batch", state.settings.batches, ids="b{}".format)
 
@@ -120,7 +113,7 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
         bench = state.bench
         with rounds.mistakes():
             pipeline = Pipeline(bench, size, find(optimization))
-            plan = bench.plan(pipeline.warm_up())
+            plan = bench.plan(pipeline.warm_up(), state.settings.analysis_budget_s)
             pipeline.read_ahead(plan.warmup_rounds + plan.rounds)
             step = Watched(pipeline.step, plan.warmup_rounds)
             rounds(step, plan)
@@ -209,7 +202,9 @@ def measure_layers(request: pytest.FixtureRequest) -> Iterator[MeasureLayers]:
 
         _skip_if_off(request.config)
         with _outcomes():
-            found = profile_layers(state.bench, size, find(optimization))
+            found = profile_layers(
+                state.bench, size, find(optimization), budget_s=state.settings.analysis_budget_s
+            )
         if not found.complete:
             raise KeyboardInterrupt  # which the profile took for its end
         state.layers.append(found)

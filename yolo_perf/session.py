@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import os
 import re
-from collections.abc import Generator
+import shlex
+from collections.abc import Generator, Set
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.options import read_settings, setting_text
 from yolo_perf.progress import Forecast, progress
+from yolo_perf.settings import ANALYSED
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.accuracy import Judge
@@ -40,7 +43,13 @@ FIXTURE = "measure_inference"
 SWEEP = "measure_throughput"
 ACCURACY = "measure_accuracy"
 LAYERS = "measure_layers"
-FIXTURES = (FIXTURE, "measure_stages", SWEEP, "measure_memory", ACCURACY, LAYERS)
+STAGES, MEMORY = "measure_stages", "measure_memory"
+FIXTURES = (FIXTURE, STAGES, SWEEP, MEMORY, ACCURACY, LAYERS)
+HOST_TABLE = tuple(
+    f"--benchmark-{word}"
+    for word in ("verbose", "columns", "sort", "group-by", "name", "time-unit", "histogram", "cprofile")
+)
+"""Options of pytest-benchmark that say how its table is to look."""
 BEST = "best"
 """Among the names of optimisations: what `yolo-perf best` found."""
 LAST_RUN = "last-run.json"
@@ -59,6 +68,10 @@ class PerfSession:
             _ = self.optimizations  # names are checked now; without any, the registry need not be loaded yet
             for size in self.settings.sizes:
                 self.optimizations_of(size)
+        if self.settings.analysis_optimizations:
+            from yolo_perf.backends.registry import choose
+
+            choose(self.settings.analysis_optimizations)
         self.measurements: list[Measurement] = []
         self.stages: list[StageRun] = []
         self.throughput: list[Timed] = []
@@ -72,6 +85,8 @@ class PerfSession:
         self._lines: list[tuple[str, str]] = []  # (markup, text) for the terminal, when it is over
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._collected: set[str] = set()
+        self._labels: dict[str, str] = {}  # of the collected cases, as in "n-onnx"
+        self._kept: Path | None = None
         self._deselected: set[str] = set()
         self._absence: dict[str, str] = {}
         self._complete = True
@@ -134,14 +149,38 @@ class PerfSession:
         wanted = {known_best(identify(with_torch=False), size, weights), *named}
         return tuple(name for name in backends() if name in wanted)
 
+    def pairs_of(self, fixtures: Set[str]) -> list[tuple[str, str]]:
+        """Sizes and optimisations of a test with these fixtures: all where it times inference."""
+        settings = self.settings
+        if FIXTURE in fixtures:
+            return [(size, name) for size in settings.sizes for name in self.optimizations_of(size)]
+        choices = {
+            SWEEP: (settings.throughput_sizes, self.unbatched_of),
+            ACCURACY: (settings.accuracy_sizes, self.optimizations_of),
+            LAYERS: (settings.layers_sizes, self.layered_of),
+            STAGES: (settings.stages_sizes, self.analysed_of),
+            MEMORY: (settings.memory_sizes, self.analysed_of),
+        }
+        sizes, names_of = next(choice for fixture, choice in choices.items() if fixture in fixtures)
+        return [(size, name) for size in sizes for name in names_of(size)]
+
+    def analysed_of(self, size: str) -> tuple[str, ...]:
+        """The measured optimisations that are looked into: those named for that, else those named, else two."""
+        from yolo_perf.backends.registry import ALL
+
+        settings = self.settings
+        named = settings.optimizations and ALL not in settings.optimizations
+        wanted = settings.analysis_optimizations or ((ALL,) if named else ANALYSED)
+        return tuple(name for name in self.optimizations_of(size) if ALL in wanted or name in wanted)
+
     def unbatched_of(self, size: str) -> tuple[str, ...]:
-        """The chosen optimisations that are not another one at a batch: a sweep has batches of its own."""
+        """Those looked into that are not another one at a batch: a sweep has batches of its own."""
         from yolo_perf.backends.registry import backends
 
-        return tuple(name for name in self.optimizations_of(size) if not backends()[name].batched)
+        return tuple(name for name in self.analysed_of(size) if not backends()[name].batched)
 
     def layered_of(self, size: str) -> tuple[str, ...]:
-        """The chosen optimisations whose layers can be told apart."""
+        """Those looked into whose layers can be told apart."""
         from yolo_perf.backends.registry import backends
 
         return tuple(name for name in self.unbatched_of(size) if backends()[name].tells_layers)
@@ -234,6 +273,8 @@ class PerfSession:
             raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
         if host.skip:
             return
+        if self._speaks_for_host(session.items):
+            host.quiet = True  # of its table alone: what it writes, and finds regressed, it still says
         self.config.pluginmanager.register(Forecast(self.config, asking), "yolo-perf-forecast")
         try:
             len(self.bench.dataset)
@@ -244,12 +285,27 @@ class PerfSession:
                 raise pytest.UsageError(f"Nothing to compare or save here: no test uses {FIXTURE}.")
             return
         self._collected.update(item.nodeid for item in measuring)
+        self._labels.update((item.nodeid, _label(item)) for item in measuring)
         if self._baseline_error:
             raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
             raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
         self._check_labels()
         self._active = True
+
+    def _speaks_for_host(self, items: list[pytest.Item]) -> bool:
+        """Whether pytest-benchmark's table would say what ours does, and nobody asks for it.
+
+        It is asked for with -v, or by any option that changes it: given here, in `addopts` or in $PYTEST_ADDOPTS.
+        """
+        given = [
+            *self.config.invocation_params.args,
+            *self.config.getini("addopts"),
+            *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        ]
+        asked = self.config.get_verbosity() > 0 or any(str(each).startswith(HOST_TABLE) for each in given)
+        timed = [{*getattr(item, "fixturenames", ())} for item in items]
+        return not asked and all(names & {*FIXTURES} for names in timed if "benchmark" in names)
 
     def _check_labels(self) -> None:
         """Raise pytest.UsageError for a case that is named and that there is not."""
@@ -372,34 +428,30 @@ class PerfSession:
 
             columns = [column(self._beside), column(self.run)]
             reporter.write_line("\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
-        if self.throughput or self.memory or self.stages or self.accuracy or self.layers:
+        if self._results:
             self._write_sweeps(reporter)
-        for nodeid, reason in self._absence.items():
-            if nodeid in self._collected:
-                reporter.write_line(f"Not measured: {nodeid.partition('::')[2]}: {reason}", yellow=True)
+        if absent := {
+            self._labels[nodeid]: why for nodeid, why in self._absence.items() if nodeid in self._labels
+        }:
+            from yolo_perf.report.session import not_measured
+
+            for line in not_measured(absent, width=max(80, reporter._tw.fullwidth)):
+                reporter.write_line(line, yellow=True)
         for markup, line in self._lines:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
     def _write_sweeps(self, reporter: pytest.TerminalReporter) -> None:
-        """The tables of stages, accuracy, layers, throughput and memory, one size after the other."""
-        from itertools import groupby
+        """What was also measured: a line each; all tables with -v, or where they are all that there is."""
+        from yolo_perf.report.session import also_measured, whole_tables
 
-        from yolo_perf.report.accuracy import accuracy
-        from yolo_perf.report.layers import lost_time
-        from yolo_perf.report.stages import stages
-        from yolo_perf.report.sweeps import memory, throughput
-
-        style: dict[str, Any] = {"width": max(80, reporter._tw.fullwidth), "color": reporter._tw.hasmarkup}
-        for _, runs in groupby(self.stages, key=lambda run: run.case.size):
-            reporter.write_line("\n" + stages(tuple(runs), **style))
-        if self.accuracy:
-            reporter.write_line("\n" + accuracy(self.run, **style))
-        if self.layers:
-            reporter.write_line("\n" + lost_time(self.layers, **style))
-        if self.throughput:
-            reporter.write_line("\n" + throughput(self.throughput, **style))
-        if self.memory:
-            reporter.write_line("\n" + memory(self.memory, **style))
+        width, verbosity = max(80, reporter._tw.fullwidth), self.config.get_verbosity()
+        if verbosity > 0 or not self.measurements:
+            for table in whole_tables(self.run, width=width, color=reporter._tw.hasmarkup):
+                reporter.write_line(f"\n{table}")
+        elif verbosity == 0:
+            command = f"yolo-perf report {shlex.quote(str(_relative(self._kept)))} --tables" if self._kept else ""
+            if lines := also_measured(self.run, command, width=width):
+                reporter.write_line(lines)
 
     # The end of a session.
 
@@ -482,6 +534,7 @@ class PerfSession:
                 raise OSError("pytest's cache is switched off")
             path = Path(cache.mkdir("yolo-perf")) / LAST_RUN
             write_document(self._document, path)
+            self._kept = path
         except (OSError, ValueError, TypeError) as error:
             self._say(f"This run could not be kept: {error}.", "red")
             return
@@ -656,3 +709,9 @@ def _relative(path: Path) -> Path:
     with contextlib.suppress(ValueError):
         return path.resolve().relative_to(Path.cwd())
     return path
+
+
+def _label(item: pytest.Item) -> str:
+    """The label of an item's case: "n-onnx"; its name where its parameters do not tell."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return "-".join(str(parameters[name]) for name in ("size", "optimization") if name in parameters) or item.name

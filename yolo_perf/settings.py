@@ -10,7 +10,19 @@ from yolo_perf.yolov5.sizes import SIZES, check_image_size, check_size
 IMAGE_SIZE = 640
 BATCH, MAX_BATCH = 4, 256
 BUDGET_S = 3.0
-BATCHES = (1, 2, 4, 8)
+BATCHES = (1, 4)
+ANALYSED = ("eager", "onnx")
+"""What is looked into where nothing is named: the reference, and the runtime that every installation has."""
+ANALYSIS_BUDGET_S = 1.0
+"""Of a case that is looked into: no verdict rests on its rounds, so fewer do."""
+FULL = {
+    "stages_sizes": ",".join(SIZES),
+    "memory_sizes": ",".join(SIZES),
+    "analysis_optimizations": "all",
+    "batches": "1,2,4,8",
+    "analysis_budget": f"{BUDGET_S:g}",
+}
+"""Settings, as texts, of a session that sweeps all that there is: --perf-full."""
 ACCURACY_PICTURES = 128
 # What a change has to exceed to matter. What it has to exceed to be no noise is the verdict's to know.
 LATENCY_MARGIN = 0.10
@@ -30,6 +42,10 @@ class Settings:
     batch: int = BATCH
     threads: int | None = None
     allocator: str = ALLOCATORS[0]  # what the processes that measure do with freed memory
+    analysis_optimizations: tuple[str, ...] = ()  # none: those named to be measured, else ANALYSED
+    analysis_budget_s: float = ANALYSIS_BUDGET_S
+    stages_sizes: tuple[str, ...] = ("n",)
+    memory_sizes: tuple[str, ...] = ("n",)
     throughput_sizes: tuple[str, ...] = ("n",)
     batches: tuple[int, ...] = BATCHES
     layers_sizes: tuple[str, ...] = ("n",)
@@ -55,6 +71,9 @@ class Settings:
             "strict": int(self.strict),
             "sizes": ",".join(self.sizes),
             "optimizations": ",".join(self.optimizations),
+            "analysis_optimizations": ",".join(self.analysis_optimizations),
+            "stages_sizes": ",".join(self.stages_sizes),
+            "memory_sizes": ",".join(self.memory_sizes),
             "throughput_sizes": ",".join(self.throughput_sizes),
             "layers_sizes": ",".join(self.layers_sizes),
             "accuracy_sizes": ",".join(self.accuracy_sizes),
@@ -72,6 +91,12 @@ def parse_sizes(text: str) -> tuple[str, ...]:
     """ "n,s" to ("n", "s"), in the published order; all where the text is empty."""
     chosen = {check_size(name) for name in parse_names(text)}
     return tuple(size for size in SIZES if not chosen or size in chosen)
+
+
+def parse_analysed(text: str, sizes: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the measured sizes that a text names; the smallest of them where it names none."""
+    chosen = parse_sizes(text) if text.strip() else sizes[:1]
+    return tuple(size for size in sizes if size in chosen)
 
 
 def parse_names(text: str) -> tuple[str, ...]:

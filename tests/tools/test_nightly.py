@@ -37,7 +37,7 @@ def test_measure_runs_the_benchmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr("subprocess.run", run)
     monkeypatch.setattr("yolo_perf.machine.identity.identify", known)
     assert nightly.main(["measure", "--junit-xml=junit.xml"]) == 3
-    assert called == [["pytest", "benchmarks/", "--junit-xml=junit.xml", "--perf-save"]]
+    assert called == [["pytest", "benchmarks/", "--perf-full", "--junit-xml=junit.xml", "--perf-save"]]
 
 
 def test_a_damaged_baseline_is_one_line(

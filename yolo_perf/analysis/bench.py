@@ -156,14 +156,14 @@ class Bench:
     def measure_throughput(self, case: Case, time_rounds: TimeRounds) -> Timed:
         """Time one batch on one number of threads. Raises as `measure` does."""
         call, _ = self._ready(backends()[case.backend], case)
-        chosen = self.plan(timed(call, self.clock))
+        chosen = self.plan(timed(call, self.clock), self.settings.analysis_budget_s)
         watched = Watched(call, chosen.warmup_rounds)
         seconds = time_rounds(watched, chosen)
         return Timed(case=case, round_seconds=seconds, host=watched.host(), allocator=self.allocator)
 
-    def plan(self, round_s: float) -> Plan:
-        """Warm-up and rounds of a benchmark whose round takes so many seconds."""
-        chosen = plan(round_s, budget_s=self.settings.budget_s, rounds=self.settings.rounds)
+    def plan(self, round_s: float, budget_s: float | None = None) -> Plan:
+        """Warm-up and rounds of a benchmark whose round takes so many seconds; an analysis has its own budget."""
+        chosen = plan(round_s, budget_s=budget_s or self.settings.budget_s, rounds=self.settings.rounds)
         log.debug(
             "%d rounds of %s ms after %d untimed ones", chosen.rounds, milliseconds(round_s), chosen.warmup_rounds
         )
@@ -193,12 +193,12 @@ class Bench:
         factor = dict(self.settings.slow_down).get(case.label)
         return slowed(call, factor, self.clock) if factor else call
 
-    def rounds(self, round_s: float, most: int | None = None) -> int:
+    def rounds(self, round_s: float, most: int | None = None, budget_s: float | None = None) -> int:
         """Rounds of an analysis: as many as are asked for, else what the budget holds, 5 to 200; `most` at most.
 
         It is said now how long they will take: while they are timed nothing is.
         """
-        rounds = self.settings.rounds or min(max(int(self.settings.budget_s / round_s), 5), 200)
+        rounds = self.settings.rounds or min(max(int((budget_s or self.settings.budget_s) / round_s), 5), 200)
         rounds = min(rounds, most or rounds)
         log.info("timing %d rounds, about %s", rounds, duration(rounds * round_s), extra=STEP)
         return rounds

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from yolo_perf.backends.registry import Images
 
 
-def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | None = None) -> LayerProfile:
+def profile_layers(
+    bench: "Bench", size: str, backend: Backend, batch: int | None = None, budget_s: float | None = None
+) -> LayerProfile:
     """Time every layer of a size under a backend, in turn with the same case without instruments.
+
+    `budget_s` is of the timed rounds; by default the bench's.
 
     Raises UsageError for a backend whose layers cannot be told apart, BackendUnavailable, DataError.
     """
@@ -43,7 +47,7 @@ def profile_layers(bench: "Bench", size: str, backend: Backend, batch: int | Non
         case=case,
         images=bench.images(case.batch),
         leaves=tuple(layer.name for layer in counts),
-        plan=bench.rounds,
+        plan=partial(bench.rounds, budget_s=budget_s),
         clock=bench.clock,
     )
     found = _profiled(job) if backend.module is None else _hooked(job)

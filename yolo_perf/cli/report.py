@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolo_perf.cli.common import baselines_option
-from yolo_perf.cli.output import check_writable, print_result, write_text
+from yolo_perf.cli.output import check_writable, print_result, style, write_text
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ PLOT_WIDTH = 900
     show_default=True,
     help="Folder of the charts.",
 )
+@click.option(
+    "--tables",
+    is_flag=True,
+    help="Print all tables of the run: results, stages, accuracy, layers, batches, memory.",
+)
 @baselines_option
 def report(
     saved: tuple[str, ...],
@@ -44,13 +49,15 @@ def report(
     markdown_path: Path | None,
     plots: str | None,
     plots_to: Path,
+    tables: bool,
     baselines: Path,
 ) -> None:
     """Tell what saved runs say: verdict, roofline, latency, layers, history, machines.
 
     RUN.json are saved runs (a file, a machine's name in the folder of baselines, or a published reference) and
     what `yolo-perf ab --json` wrote. The newest run is what the report is about; sessions of its machine are its
-    history, other machines stand beside it. Without --html, --markdown or --plots, Markdown goes to the terminal.
+    history, other machines stand beside it. Without --html, --markdown, --plots or --tables, Markdown goes to the
+    terminal.
     """
     for path in filter(None, (html_path, markdown_path)):
         check_writable(path)
@@ -71,7 +78,9 @@ def report(
     if markdown_path is not None:
         write_text(markdown_path, markdown(story))
         click.echo(f"Wrote {markdown_path}")
-    elif html_path is None and plots is None:
+    if tables:
+        print_result("\n\n".join(_tables(story)))
+    elif not (html_path or markdown_path or plots):
         print_result(markdown(story).rstrip("\n"))
 
 
@@ -90,6 +99,19 @@ def _story(saved: tuple[str, ...], baselines: Path) -> "Story":
         return tell(given)
     machine = max(runs, key=lambda run: run.created).machine
     return tell(given, _shelf(baselines, machine), session_rules(baselines, machine))
+
+
+def _tables(story: "Story") -> list[str]:
+    """All tables of the story's run. Raises YoloPerfError where there is none."""
+    from yolo_perf.report.session import whole_tables
+    from yolo_perf.report.tables import results
+
+    run = story.subject
+    if run is None:
+        raise YoloPerfError("There is no session among these: name a run that pytest saved.")
+    look = style()
+    found = [results(run, story.comparisons, **look)] if run.measurements else []
+    return [*found, *whole_tables(run, **look)]
 
 
 def _shelf(baselines: Path, machine: "Machine") -> "list[Run]":

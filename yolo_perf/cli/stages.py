@@ -35,6 +35,7 @@ def stages(
     from yolo_perf.backends.registry import choose
     from yolo_perf.report import plain
     from yolo_perf.report import stages as report
+    from yolo_perf.report.remarks import remarks_of
 
     chosen = choose(parse.parse_names(optimizations))
     bench = open_bench(size=size, **options)
@@ -54,7 +55,7 @@ def stages(
     if not runs:
         raise click.Abort if interrupted else YoloPerfError("None of these optimisations can run here.")
     output.show(
-        lambda **style: report.stages(runs, **style),
+        lambda **style: "\n".join([report.stages(runs, **style), *remarks_of(runs)]),
         [plain.stage_document(run) for run in runs],
         [row for run in runs for row in plain.stage_rows(run)],
     )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from yolo_perf import units
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.records import STAGES, StageRun
-from yolo_perf.report.remarks import remarks_of
 from yolo_perf.report.tables import columns, partial, render, wrapped
 
 
@@ -40,5 +39,4 @@ def stages(runs: Sequence[StageRun], *, width: int = 80, color: bool = False) ->
         else "Warm: the operating system's cache of the files; without it: yolo-perf stages --cold."
     )
     lines.append(wrapped(f"{remark} Every picture is decoded anew.", width))
-    lines += [wrapped(line, width) for line in remarks_of(runs)]
     return "\n".join(lines)
