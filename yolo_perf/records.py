@@ -47,7 +47,7 @@ class Machine:
     usable_cores: Positive  # physical cores this process may use: affinity and cgroup quota respected
     clock_hz_min: float | None
     clock_hz_max: float | None
-    clock_hz_reported: float | None  # may be the TSC rather than the running clock, in a VM above all
+    clock_hz_reported: float | None  # not the running clock, which `Peaks.clock_hz_measured` is
     memory_bytes: Positive
     caches: dict[str, Positive]  # "L1d", "L2", "L3" -> bytes of one instance
     governor: str | None
@@ -55,6 +55,8 @@ class Machine:
     os: str
     python: str
     libraries: dict[str, str]  # "torch", "onnxruntime", "onednn", "numpy", ... -> version
+    clock_reported_is_tsc: bool | None = None  # whether `clock_hz_reported` is the time stamp counter's rate
+    isa_faulting: tuple[str, ...] = ()  # among the CPU's flags, but does not execute: not in `isa`
 
     @property
     def threads_per_core(self) -> int:
@@ -74,7 +76,8 @@ class Peaks:
     bytes_per_s: Rate
     threads: Positive
     method: str
-    theoretical_flops_per_s: float | None = None  # fp32, a lower bound where the clock is the TSC's
+    theoretical_flops_per_s: float | None = None  # fp32, at `clock_hz_measured`
+    clock_hz_measured: Rate | None = None  # of a core at its best under this load; None in files of before
 
     def ridge_point(self, dtype: Dtype = "fp32") -> float:
         """FLOP per byte at which the compute roof meets the memory roof (Williams et al. 2009)."""

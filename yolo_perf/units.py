@@ -51,3 +51,13 @@ def percent(fraction: float) -> str:
 def signed_percent(ratio: float) -> str:
     """A ratio (new / old) as a signed change in per cent: 1.1 gives "+10.0 %"; what rounds to nothing "+0.0 %"."""
     return f"{(ratio - 1) * 100:+z.1f} %"
+
+
+def gigahertz(hz: float) -> str:
+    """A clock in GHz, two decimals."""
+    return f"{hz / 1e9:.2f}"
+
+
+def clock_phrase(hz: float | None) -> str:
+    """The measured clock as a part of a list of roofs; "" where it was not measured."""
+    return "" if hz is None else f"; clock {gigahertz(hz)} GHz, measured"

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.factories import machine
 from yolo_perf.backends.registry import Subject, backends
 from yolo_perf.backends.subject import prepare_subject
 from yolo_perf.errors import BackendUnavailable
+from yolo_perf.machine import identity
 from yolo_perf.pipeline.images import synthetic
 from yolo_perf.pipeline.letterbox import letterbox
 from yolo_perf.records import Case
@@ -26,6 +28,15 @@ def test_a_missing_engine_names_the_extra() -> None:
 def test_bf16_needs_the_processor_first() -> None:
     backend = replace(backends()["openvino-bf16"], isa=frozenset({"warp9"}), requires=("no_such_engine",))
     with pytest.raises(BackendUnavailable, match="needs a CPU with warp9"):
+        backend.check_available()
+
+
+def test_an_extension_that_only_claims_to_be_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = replace(backends()["openvino-bf16"], isa=frozenset({"warp9"}))
+    monkeypatch.setattr(identity, "identify", lambda **_: machine(isa_faulting=("warp9",)))
+    with pytest.raises(
+        BackendUnavailable, match=r"has avx, avx2, fma\. Its flags claim warp9, which does not execute"
+    ):
         backend.check_available()
 
 

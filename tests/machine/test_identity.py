@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,6 +110,44 @@ def test_cpufreq_goes_before_psutil(tree: Tree, monkeypatch: pytest.MonkeyPatch)
     assert machine.clock_hz_reported == 2445424000.0
 
 
+VIRTUAL = {**REPORTED, "flags": ["avx2", "hypervisor", "tsc"]}
+
+
+@pytest.mark.parametrize(
+    ("reported", "files", "tsc"),
+    [
+        (VIRTUAL, {}, True),
+        ({**VIRTUAL, "flags": ["tsc", "aperfmperf"]}, {}, False),
+        ({**VIRTUAL, "flags": ["asimd"]}, {}, False),
+        ({**VIRTUAL, "brand_raw": "Intel(R) Xeon(R) CPU @ 2.20GHz"}, {}, False),  # a name's own clock
+        (VIRTUAL, {f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq": "4700000"}, False),
+    ],
+)
+def test_whose_clock_is_reported(
+    tree: Tree, reported: dict[str, object], files: dict[str, str], tsc: bool
+) -> None:
+    root = tree(topology(["0"]) | {"proc/cpuinfo": "processor : 0"} | files)
+    assert read(root, reported=reported).clock_reported_is_tsc is tsc
+
+
+def test_without_linux_nobody_calls_it_the_time_stamp_counters(tmp_path: Path) -> None:
+    assert read(tmp_path, reported=VIRTUAL).clock_reported_is_tsc is False
+
+
+def test_what_is_listed_and_what_executes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has what executes: a fault is said, and what the system hides is there."""
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    listed = {"flags": ["avx2", "avx512_bf16", "rdtscp"]}
+
+    def executes(names: Iterable[str]) -> tuple[str, ...]:
+        assert tuple(names) == ("avx2", "avx512_bf16")
+        return ("avx2", "avx512_vnni")
+
+    machine = read_machine(listed, affinity=None, libraries={}, root=tmp_path, executes=executes)
+    assert machine.isa == ("avx2", "avx512_vnni")
+    assert machine.isa_faulting == ("avx512_bf16",)
+
+
 def test_a_virtual_machine_without_a_name(tree: Tree) -> None:
     assert read(tree({})).hypervisor == "unidentified"
     assert read(tree({"sys/class/dmi/id/product_name": "KVM"})).hypervisor == "KVM"
@@ -151,6 +190,8 @@ def test_fingerprint_stays_where_speed_stays(machine: Machine) -> None:
         os="other",
         python="3.14",
         libraries={},
+        clock_reported_is_tsc=True,
+        isa_faulting=("avx512_bf16",),
     )
     assert fingerprint(moved) == fingerprint(machine)
     shuffled = replace(machine, caches=dict(reversed(machine.caches.items())))

@@ -1,5 +1,6 @@
 """The loops: chosen by ISA, well-formed for every ISA, in registers only, and right in what they compute."""
 
+import itertools
 import platform
 import re
 import struct
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from yolo_perf.errors import BackendUnavailable
-from yolo_perf.machine import kernels
+from yolo_perf.machine import amx, executes, kernels
 from yolo_perf.machine.buffers import ALIGNMENT, Arrays, Registers
-from yolo_perf.machine.forms import FORMS, Form, forms_for
+from yolo_perf.machine.chain import Chain
+from yolo_perf.machine.forms import FORMS, TILE_SHAPES, Form, forms_for
 from yolo_perf.machine.kernels import (
     TRIAD_STEP,
     Compiled,
@@ -26,6 +28,7 @@ AVX2 = ("avx", "avx2", "f16c", "fma", "sse4_2")
 SKYLAKE_SERVER = (*AVX2, "avx512bw", "avx512dq", "avx512f", "avx512vl")
 ICE_LAKE = (*SKYLAKE_SERVER, "avx512_vnni")
 ZEN_4 = (*ICE_LAKE, "avx512_bf16")
+SAPPHIRE_RAPIDS = (*ZEN_4, "amx_bf16", "amx_int8", "amx_tile", "avx_vnni")
 ALDER_LAKE = (*AVX2, "avx_vnni")
 NEOVERSE_N1 = ("asimd", "asimddp")
 NEOVERSE_V1 = (*NEOVERSE_N1, "bf16", "i8mm", "sve")
@@ -42,6 +45,10 @@ NEOVERSE_V1 = (*NEOVERSE_N1, "bf16", "i8mm", "sve")
         (SKYLAKE_SERVER, {"fp32_512_fma", "fp32_256_fma", "int8_512_maddubs"}),
         (ICE_LAKE, {"fp32_512_fma", "fp32_256_fma", "int8_512_vpdpbusd"}),
         (ZEN_4, {"fp32_512_fma", "fp32_256_fma", "int8_512_vpdpbusd", "bf16_512_vdpbf16ps"}),
+        (
+            SAPPHIRE_RAPIDS,
+            {"fp32_512_fma", "fp32_256_fma", "int8_tile_tdpbusd", "bf16_tile_tdpbf16ps"},
+        ),
         (("asimd",), {"fp32_128_fma"}),
         (NEOVERSE_N1, {"fp32_128_fma", "int8_128_sdot"}),
         (NEOVERSE_V1, {"fp32_128_fma", "int8_128_usmmla", "bf16_128_bfmmla"}),
@@ -65,30 +72,37 @@ def test_names_are_unique() -> None:
         ("int8_512_vpdpbusd", 2 * 64 * 24),
         ("int8_256_maddubs", 2 * 32 * 12),
         ("int8_128_usmmla", 2 * 32 * 24),
+        ("bf16_tile_tdpbf16ps", 2 * 16 * 16 * 32 * 6),
+        ("int8_tile_tdpbusd", 2 * 16 * 16 * 64 * 6),
     ],
 )
 def test_operations_of_a_turn(name: str, flop: int) -> None:
-    assert next(form for form in FORMS if form.name == name).flop_per_iteration == flop
+    assert next(form for form in FORMS if form.name == name).work_per_iteration == flop
 
 
 @pytest.mark.parametrize(
     "source",
-    [*FORMS, *triads_for(()), *triads_for(("avx",)), *triads_for(ZEN_4)],
-    ids=lambda source: f"{source.name}_{source.bits}",
+    [Chain(), *FORMS, *triads_for(()), *triads_for(("avx",)), *triads_for(ZEN_4)],
+    ids=lambda source: f"{source.name}_{getattr(source, 'bits', 64)}",
 )
-def test_ir_is_well_formed(source: Form | Triad) -> None:
+def test_ir_is_well_formed(source: Form | Triad | Chain) -> None:
     llvm.parse_assembly(module_ir([source])).verify()
 
 
+def test_all_forms_fit_into_one_module() -> None:
+    """Declarations that several need are in it once."""
+    llvm.parse_assembly(module_ir([*FORMS, *triads_for(ZEN_4), Chain()])).verify()
+
+
 def cpu_for(form: Form) -> str:
-    if form.bits == 512:
+    if form.bits >= 512:
         return "sapphirerapids"
     if "avx_vnni" in form.requires:
         return "alderlake"
     return "haswell" if "avx2" in form.requires else "sandybridge" if "avx" in form.requires else "nehalem"
 
 
-def loop_of(form: Form, triple: str, cpu: str) -> list[str]:
+def loop_of(form: Form | Chain, triple: str, cpu: str) -> list[str]:
     """Instructions of the compiled loop: from its label to the branch back to it."""
     module = llvm.parse_assembly(module_ir([form]))
     module.triple = triple
@@ -114,14 +128,54 @@ def test_the_loop_stays_in_registers(form: Form) -> None:
     llvm.initialize_native_asmprinter()
     body = loop_of(form, "x86_64-unknown-linux-gnu", cpu_for(form))
     assert not [line for line in body if "(" in line or "call" in line]
-    multiplies = [line for line in body if re.search(r"v?(fmadd|mulps|dpbusd|dpbf16|pmaddubsw)", line)]
+    multiplies = [line for line in body if re.search(r"[vt]?(fmadd|mulps|dpbusd|dpbf16|pmaddubsw)", line)]
     assert len(multiplies) == form.accumulators
+
+
+@pytest.mark.skipif(not X86, reason="LLVM here generates no x86 code")
+@pytest.mark.parametrize("cpu", ["nehalem", "znver3", "sapphirerapids"])
+def test_no_step_of_the_chain_is_saved(cpu: str) -> None:
+    """An addition and an exclusive or by turns on one register, from registers: no constant can be folded in."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    body = loop_of(Chain(), "x86_64-unknown-linux-gnu", cpu)
+    steps = [match.groups() for line in body if (match := re.match(r"(addq|xorq)\s+%(\w+), %(\w+)$", line))]
+    assert len(steps) == Chain().work_per_iteration == 64
+    assert {into for _, _, into in steps} == {steps[0][2]}
+    assert {(operation, source) for operation, source, _ in steps} == {steps[0][:2], steps[1][:2]}
+    assert all(one[0] != other[0] for one, other in itertools.pairwise(steps))
+
+
+def chained(turns: int) -> int:
+    """The chain in Python's own integers."""
+    a, b = struct.unpack("<QQ", Chain().operands)
+    value = 0
+    for _ in range(turns * 32):
+        value = ((value + a) % 2**64) ^ b
+    return value
+
+
+@pytest.mark.parametrize("turns", [1, 2, 7, 1000])
+def test_every_step_of_the_chain_is_taken(turns: int) -> None:
+    compiled = compile_for_host([Chain()])
+    registers = Registers(Chain())
+    compiled.loop(Chain())(turns, registers.accumulators, registers.operands)
+    assert struct.unpack("<Q", registers.contents()) == (chained(turns),)
+
+
+def test_the_shapes_of_the_tiles() -> None:
+    """Palette 1; 64 bytes a row of each of eight tiles, then 16 rows of each. The probe has its own copy."""
+    assert len(TILE_SHAPES) == 64
+    assert (TILE_SHAPES[0], TILE_SHAPES[16:32], TILE_SHAPES[48:56]) == (1, b"\x40\x00" * 8, b"\x10" * 8)
+    assert executes._SHAPES == TILE_SHAPES
 
 
 @pytest.fixture(scope="module")
 def able() -> list[Form]:
-    """Every form that this CPU can do, not only the best."""
+    """Every form that this CPU can do and this process may, not only the best."""
     present = set(host_isa())
+    if present & amx.AMX and amx.refusal() is not None:
+        present -= amx.AMX
     return [form for form in FORMS if form.requires <= present]
 
 

@@ -1,21 +1,24 @@
 """Rates from time stamps of a fake clock, sizes, choices; the real kernels run, but no time is asserted."""
 
+import ctypes
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yolo_perf.errors import BackendUnavailable, UsageError
-from yolo_perf.machine import peaks
+from yolo_perf.machine import amx, peaks
 from yolo_perf.machine.forms import forms_for
 from yolo_perf.machine.kernels import host_isa
-from yolo_perf.machine.peaks import Roof, measure_peaks, method_text, triad_elements
+from yolo_perf.machine.peaks import measure_peaks, triad_elements
 from yolo_perf.machine.team import Meet, Team
-from yolo_perf.machine.timeline import Timeline, best_rate, iterations_for, rate, whole_rate
+from yolo_perf.machine.timeline import Timeline, best_burst, best_rate, iterations_for, rate, whole_rate
 from yolo_perf.records import Machine
 
 
@@ -66,6 +69,11 @@ def test_two_cores_of_different_speed_add_up() -> None:
 def test_without_a_common_window_the_whole_counts() -> None:
     assert best_rate([line((0, 1)), line((10, 11))], window=0.5) == pytest.approx(20 / 11)
     assert best_rate([line((0, 1))], window=5) == pytest.approx(10.0)
+
+
+def test_the_best_burst_of_all() -> None:
+    """10 operations in 4, 2 and 5 s: the clock did not stand still in the second."""
+    assert best_burst([line((0, 4), (9, 11)), line((20, 25))]) == 5.0
 
 
 def test_the_last_window_is_looked_at() -> None:
@@ -164,11 +172,37 @@ def test_rates_by_a_fake_clock(machine: Machine) -> None:
     forms = forms_for(set(here.isa) & set(host_isa()))
     widest = {form.dtype: 0 for form in forms}
     for form in forms:
-        widest[form.dtype] = max(widest[form.dtype], form.flop_per_iteration)
+        widest[form.dtype] = max(widest[form.dtype], form.work_per_iteration)
     assert found.flops_per_s == pytest.approx(widest)
     assert found.bytes_per_s == pytest.approx(triad_elements(here, 1) * 24)
     assert found.threads == 1
     assert "STREAM triad with" in found.method
+    assert found.clock_hz_measured == pytest.approx(64)  # one turn of the chain, and FMA is not in its second
+
+
+@pytest.mark.usefixtures("small")
+def test_the_theoretical_peak_is_at_the_measured_clock(machine: Machine) -> None:
+    """On two cores of 64 FLOP a cycle, or of 32 where AVX-512 is hidden; what is reported is no matter."""
+    xeon = replace(this_one(machine), vendor="GenuineIntel", family=6, model=0xCF, clock_hz_max=9e9)
+    if "fma" not in xeon.isa:
+        pytest.skip("this CPU is not an x86 with FMA")
+    found = measure_peaks(xeon, 2, clock=ticking(1.0))
+    per_cycle = 64 if "avx512f" in xeon.isa else 32
+    assert found.clock_hz_measured is not None
+    assert found.theoretical_flops_per_s == pytest.approx(found.clock_hz_measured * per_cycle * 2)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_mean_of_unlike_cores(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bursts of 64 cycles in 1 s on one core and in 4 s on the other: 64 and 16 Hz."""
+    clocks: dict[int, Callable[[], float]] = {}
+
+    def own() -> float:
+        return clocks.setdefault(threading.get_ident(), ticking(4.0 if clocks else 1.0))()
+
+    monkeypatch.setattr(peaks, "core_cpus", lambda: ())
+    found = measure_peaks(this_one(machine), 2, clock=own)
+    assert found.clock_hz_measured == pytest.approx((64 + 16) / 2)
 
 
 @pytest.mark.usefixtures("small")
@@ -214,13 +248,40 @@ def test_a_claim_that_llvm_does_not_share_is_not_run(machine: Machine, monkeypat
     assert "bf16" not in found.flops_per_s
 
 
-def test_method_names_what_it_leaves_out(machine: Machine) -> None:
-    tiles = replace(machine, isa=("amx_bf16", "amx_int8"))
-    text = method_text(
-        {"fp32": Roof(label="512-bit FMA", per_second=1)},
-        Roof(label="regular stores", per_second=1),
-        tiles,
-        "x",
-    )
-    assert text.startswith("fp32 512-bit FMA; STREAM triad with regular stores; x; ")
-    assert text.endswith("; amx_bf16 and amx_int8 present and not measured")
+@pytest.mark.usefixtures("small")
+def test_tiles_that_are_refused_are_left_out_and_said(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next best forms are measured in their place."""
+    here = replace(this_one(machine), isa=("amx_bf16", "amx_int8", "amx_tile", "asimd", "sse4_2"))
+    monkeypatch.setattr(peaks, "host_isa", lambda: here.isa if "sse4_2" in this_one(machine).isa else ("asimd",))
+    monkeypatch.setattr(amx, "refusal", lambda: "the system does not give leave to use tiles (Invalid argument)")
+    found = measure_peaks(here, 1, clock=ticking(1.0))
+    assert "bf16" not in found.flops_per_s
+    if "sse4_2" in this_one(machine).isa:
+        assert found.method.endswith(
+            "; amx_bf16, amx_int8, amx_tile left out: "
+            "the system does not give leave to use tiles (Invalid argument)"
+        )
+        assert "int8 128-bit vpmaddubsw" in found.method
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(0, None), (-1, "the system does not give leave to use tiles")])
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for leave to use tiles")
+def test_leave_to_use_tiles_is_asked_for(monkeypatch: pytest.MonkeyPatch, answer: int, reason: str | None) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def syscall(*numbers: int) -> int:
+        asked.append(numbers)
+        return answer
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(syscall=syscall))
+    told = amx.refusal()
+    assert (told is None) if reason is None else (told or "").startswith(reason)
+    assert asked == [(158, 0x1023, 18)]
+
+
+@pytest.mark.slow
+def test_this_machine_has_a_plausible_clock(machine: Machine) -> None:
+    """No time is asserted, but that cores of today run at no less than a tenth and no more than ten GHz."""
+    found = measure_peaks(this_one(machine), 1)
+    assert found.clock_hz_measured is not None
+    assert 1e8 < found.clock_hz_measured < 1e10

@@ -70,6 +70,15 @@ def test_the_verdict_comes_first_and_every_section_is_there() -> None:
     assert "Not measured" not in text
 
 
+def test_the_clock_and_what_does_not_execute_are_named() -> None:
+    roofs = replace(full_run().peaks, clock_hz_measured=3.126e9)
+    on_it = replace(full_run(), peaks=roofs, machine=machine(isa_faulting=("avx512_bf16",)))
+    text = page(tell(days(on_it)), LIBRARY)
+    assert "FLOP/B in fp32; clock 3.13 GHz, measured. Pictures" in text
+    assert "avx512_bf16 is among the CPU&#39;s flags but does not execute here." in text
+    assert "does not execute" not in page(whole(), LIBRARY)
+
+
 def test_nothing_is_asked_of_a_network() -> None:
     found = outline(page(whole(), LIBRARY))
     assert all(reference.startswith("#") for reference in found.references)

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf.analysis.work import LayerCount
 from yolo_perf.records import Comparison
@@ -68,6 +70,54 @@ def test_the_machine() -> None:
     assert "AMD EPYC (family 25, model 1, stepping 1)" in text
     assert "peak int8    400.0 Gop/s" in text
     assert "ridge point  5.0 FLOP/B (fp32)" in text
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"clock_hz_min": 4e8, "clock_hz_max": 4.7e9}, "clock        0.40-4.70 GHz"),
+        ({"clock_reported_is_tsc": True}, "clock        2.40 GHz reported, the time stamp counter's"),
+        ({"clock_reported_is_tsc": False, "hypervisor": "KVM"}, "clock        2.40 GHz reported"),
+        ({"hypervisor": "KVM"}, "clock        2.40 GHz reported (in a VM: may be the time stamp counter's)"),
+        ({"clock_hz_reported": None}, "clock        unknown"),
+    ],
+)
+def test_whose_clock_it_is(told: dict[str, object], line: str) -> None:
+    assert line in tables.machine(machine(**told), peaks(), width=100).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("peak", "theoretical"),
+    [
+        (199e9, "theoretical  200.0 GFLOP/s fp32 at the running clock"),
+        (
+            201e9,
+            "theoretical  200.0 GFLOP/s fp32 at the running clock; the measured peak is above it: the clock moved "
+            "between the two measurements",
+        ),
+    ],
+)
+def test_the_theoretical_peak_and_its_clock(peak: float, theoretical: str) -> None:
+    """A peak above the theoretical one stands as it was measured."""
+    roofs = replace(peaks(), flops_per_s={"fp32": peak}, clock_hz_measured=3.126e9, theoretical_flops_per_s=200e9)
+    lines = tables.machine(machine(), roofs, width=200).splitlines()
+    assert f"peak fp32    {peak / 1e9:.1f} GFLOP/s" in lines
+    assert "ran at       3.13 GHz, measured between bursts of FMA" in lines
+    assert theoretical in lines
+
+
+def test_a_theoretical_peak_of_before_is_no_bound() -> None:
+    text = tables.machine(machine(), replace(peaks(), theoretical_flops_per_s=50e9), width=200)
+    assert "50.0 GFLOP/s fp32, at a clock that the system told: no bound where" in text
+    assert "ran at" not in text
+
+
+def test_extensions_that_do_not_execute_are_said() -> None:
+    text = tables.machine(machine(isa_faulting=("avx512_bf16",)), peaks(), width=100)
+    assert "left out     avx512_bf16 is among the CPU's flags but does not execute here" in text
+    text = tables.machine(machine(isa_faulting=("amx_int8", "amx_tile")), peaks(), width=100)
+    assert "left out     amx_int8, amx_tile are among the CPU's flags but do not execute here" in text
+    assert "left out" not in tables.machine(machine(), peaks())
 
 
 def test_the_models() -> None:

@@ -45,6 +45,16 @@ def test_a_run_survives_the_file(tmp_path: Path) -> None:
     assert read_run(path) == RUN
 
 
+def test_a_file_from_before_the_clock_was_measured_loads(tmp_path: Path) -> None:
+    old: Any = document()
+    del old["yolo_perf"]["peaks"]["clock_hz_measured"]
+    for name in ("clock_reported_is_tsc", "isa_faulting"):
+        del old["yolo_perf"]["machine"][name]
+    loaded = read_run(save_baseline(old, tmp_path, machine()))
+    assert loaded == RUN
+    assert (loaded.peaks.clock_hz_measured, loaded.machine.clock_reported_is_tsc) == (None, None)
+
+
 def test_the_newest_of_this_machine_is_found(tmp_path: Path) -> None:
     assert find_baseline(tmp_path, machine()) is None
     first = save_baseline(document(), tmp_path, machine())

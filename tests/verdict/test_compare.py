@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,11 @@ def test_the_best_one_is_set_beside_the_roof_of_its_own_number_format() -> None:
     found = column(run(measurement((0.04,)), measurement((0.02,), backend="int8", dtype="int8")))
     assert found.cells["n", BEST] == cell(0.02, 0.5, INT8_ROOF_S / 0.02, of="int8")
     assert found.flops_per_s == 200e9  # the machine's roof stays the one of fp32
+
+
+def test_the_measured_clock_stands_beside_the_roofs() -> None:
+    saved = replace(run(), peaks=replace(run().peaks, clock_hz_measured=3.126e9))
+    assert column(saved).method == "by hand; clock 3.13 GHz, measured"
 
 
 def test_a_run_without_inference_is_a_column_of_roofs_alone() -> None:

@@ -11,7 +11,14 @@ from tests.factories import machine, measurement, peaks, run
 from yolo_perf.records import Comparison, Peaks, Run, Work
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict.baselines import BLOCK, block, read_run, save_baseline
-from yolo_perf.verdict.sessions import SessionRules, compare_runs, compute_share, history_to, steady_latency_s
+from yolo_perf.verdict.sessions import (
+    SessionRules,
+    compare_runs,
+    compute_share,
+    history_to,
+    machine_differences,
+    steady_latency_s,
+)
 
 MARGINS = SessionRules(latency_margin=0.3, utilization_margin=0.3, default_sd=0.001)
 """With next to no noise: the margins decide."""
@@ -24,6 +31,15 @@ def verdicts(base: Run, head: Run, rules: SessionRules = MARGINS) -> dict[str, s
 
 def by_metric(comparisons: tuple[Comparison, ...]) -> dict[str, str]:
     return {c.metric: c.verdict for c in comparisons}
+
+
+def test_the_clock_of_a_session_makes_no_other_machine() -> None:
+    """What was measured moves from run to run, and files of before have none."""
+    base = run(measurement())
+    told = machine(clock_reported_is_tsc=True, isa_faulting=("avx512_bf16",))
+    head = replace(base, machine=told, peaks=replace(base.peaks, clock_hz_measured=2.6e9))
+    assert machine_differences(base.machine, head.machine) == ""
+    assert set(verdicts(base, head).values()) == {"unchanged"}
 
 
 @pytest.mark.parametrize(

@@ -91,11 +91,13 @@ class Backend:
         if self.isa:
             from yolo_perf.machine.identity import identify
 
-            present = identify(with_torch=False).isa
-            if not self.isa.intersection(present):
+            machine = identify(with_torch=False)
+            if not self.isa.intersection(machine.isa):
+                masked = sorted(self.isa.intersection(machine.isa_faulting))
                 raise BackendUnavailable(
                     f"{self.name} needs a CPU with {' or '.join(sorted(self.isa))}; this one has "
-                    f"{', '.join(present)}."
+                    f"{', '.join(machine.isa)}."
+                    + (f" Its flags claim {', '.join(masked)}, which does not execute here." if masked else "")
                 )
         for module in self.requires:
             try:

@@ -2,6 +2,7 @@
 
 import ctypes
 
+from yolo_perf.machine.chain import Chain
 from yolo_perf.machine.forms import Form
 
 ALIGNMENT = 64
@@ -16,9 +17,9 @@ def _aligned(size: int) -> tuple["ctypes.Array[ctypes.c_char]", int]:
 
 
 class Registers:
-    """What a form's loop loads before it starts: its accumulators and its two operand vectors."""
+    """What a loop loads before it starts: its accumulators and its two operands."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form | Chain) -> None:
         starts = form.start * form.accumulators
         self._size = len(starts)
         self._accumulators, self.accumulators = _aligned(self._size)

@@ -1,8 +1,7 @@
 """The ways in which CPUs multiply and accumulate, as LLVM IR text: one loop per instruction and width.
 
 Nothing here is compiled or timed. `forms_for` offers a loop only where every extension that it needs is
-present, since an instruction that the CPU lacks ends the process. ARM's scalable vectors and Intel's tile
-instructions (AMX) have no form here; `peaks` says so where a machine has the latter.
+present, since an instruction that the CPU lacks ends the process. ARM's scalable vectors have no form here.
 """
 
 import struct
@@ -33,20 +32,21 @@ class Form:
     step: str  # {a}: accumulator in, {r}: accumulator out, %x and %y: the operands
     start: bytes  # initial bytes of one accumulator
     operands: bytes  # the two operand vectors, one after the other
+    tiles: bool = False  # AMX: vectors are tiles, which the instruction names by number
 
     @property
-    def flop_per_iteration(self) -> int:
+    def work_per_iteration(self) -> int:
         """Operations of one turn of the loop, a multiply-accumulate counted as two."""
         return 2 * self.macs * self.accumulators
 
     @property
     def ir(self) -> str:
-        """LLVM IR of `void name(i64 iterations, ptr accumulators, ptr operands)`.
+        """LLVM IR of `void name(i64 iterations, ptr accumulators, ptr operands)`, without its declarations.
 
         Accumulators and operands are loaded before the loop and the accumulators stored after it: the loop
         touches registers only, and yet nothing can be optimised away.
         """
-        return _loop(self)
+        return _tile_loop(self) if self.tiles else _loop(self)
 
 
 def _accumulators(bits: int, *, arm: bool = False) -> int:
@@ -114,7 +114,7 @@ def _mul_add(bits: int, rank: int, needs: str) -> Form:
 
 
 def _dot(
-    dtype: Dtype, instruction: str, intrinsic: str, operand: str, *, macs: int, needs: str, rank: int = 0
+    dtype: Dtype, instruction: str, intrinsic: str, operand: str, *, macs: int, needs: str, rank: int = 1
 ) -> Form:
     """A dot-product instruction `acc = intrinsic(acc, x, y)`: VNNI, BF16, and ARM's equivalents.
 
@@ -176,10 +176,84 @@ def _maddubs(bits: int, to_words: str, to_ints: str, rank: int, needs: str) -> F
     )
 
 
+_TILE_BYTES = 16 * 64
+_TILE_NUMBERS = "i8 immarg, i8 immarg, i8 immarg"
+_TILE_USE = (
+    "ldtilecfg(ptr)",
+    "tileloadd64(i8 immarg, ptr, i64)",
+    "tilestored64(i8 immarg, ptr, i64)",
+    "tilerelease()",
+)
+TILE_SHAPES = struct.pack("<BB14x8H16x8B8x", 1, 0, *[64] * 8, *[16] * 8)
+"""What LDTILECFG reads: palette 1, eight tiles of 16 rows of 64 bytes (Intel 325462, "Tile configuration")."""
+
+
+def _tile(dtype: Dtype, instruction: str, needs: str) -> Form:
+    """An AMX instruction on whole tiles, 16 rows of 64 bytes: a product of 16 x K and K x 16 numbers.
+
+    Six accumulators and two operands are all eight tiles. One starts every 16 cycles (Intel 248966); where it was
+    measured, so it did with one accumulator as with six. Elements gain K * x * y a turn, as in `_dot`.
+    """
+    pairs = struct.pack("<f", 2.0**-5)[2:] * 512
+    return Form(
+        name=f"{dtype}_tile_{instruction}",
+        label=f"AMX {instruction}",
+        dtype=dtype,
+        requires=frozenset(needs.split()),
+        rank=0,
+        bits=_TILE_BYTES * 8,
+        macs=16 * 16 * (64 if dtype == "int8" else 32),
+        accumulators=6,
+        vector="",
+        operand="",
+        declare="\n".join(
+            f"declare void @llvm.x86.{each}" for each in (f"{instruction}({_TILE_NUMBERS})", *_TILE_USE)
+        ),
+        step=f"call void @llvm.x86.{instruction}(i8 {{a}}, i8 6, i8 7)",
+        start=bytes(_TILE_BYTES),
+        operands=bytes([3]) * _TILE_BYTES + bytes([2]) * _TILE_BYTES if dtype == "int8" else pairs * 2,
+        tiles=True,
+    )
+
+
+LOOP_END = (
+    "  %left = sub i64 %i, 1",
+    "  %more = icmp ne i64 %left, 0",
+    "  br i1 %more, label %loop, label %done",
+    "done:",
+)
+"""How every loop ends: %n turns, counted down in %i."""
+
+
+def _tile_loop(form: Form) -> str:
+    """The whole IR function of a form on tiles, which are released at its end: a thread that holds them pays for
+    them at every switch.
+    """
+    use, chains = "  call void @llvm.x86.", range(form.accumulators)
+    shapes = "".join(f"\\{byte:02x}" for byte in TILE_SHAPES)
+    lines = [
+        f'@{form.name}_shapes = private constant [{len(TILE_SHAPES)} x i8] c"{shapes}", align 64',
+        f"define void @{form.name}(i64 %n, ptr %accumulators, ptr %operands) {{",
+        "entry:",
+        f"{use}ldtilecfg(ptr @{form.name}_shapes)",
+        f"  %second = getelementptr i8, ptr %operands, i64 {_TILE_BYTES}",
+        f"{use}tileloadd64(i8 6, ptr %operands, i64 64)",
+        f"{use}tileloadd64(i8 7, ptr %second, i64 64)",
+    ]
+    for i in chains:
+        lines.append(f"  %p{i} = getelementptr i8, ptr %accumulators, i64 {i * _TILE_BYTES}")
+        lines.append(f"{use}tileloadd64(i8 {i}, ptr %p{i}, i64 64)")
+    lines += ["  br label %loop", "loop:", "  %i = phi i64 [ %n, %entry ], [ %left, %loop ]"]
+    lines += ["  " + form.step.format(a=i) for i in chains]
+    lines += LOOP_END
+    lines += [f"{use}tilestored64(i8 {i}, ptr %p{i}, i64 64)" for i in chains]
+    return "\n".join([*lines, f"{use}tilerelease()", "  ret void", "}", ""])
+
+
 def _loop(form: Form) -> str:
     """The whole IR function of a form."""
     size, chains = form.bits // 8, range(form.accumulators)
-    lines = [form.declare, f"define void @{form.name}(i64 %n, ptr %accumulators, ptr %operands) {{", "entry:"]
+    lines = [f"define void @{form.name}(i64 %n, ptr %accumulators, ptr %operands) {{", "entry:"]
     lines += [
         f"  %x = load {form.operand}, ptr %operands, align {size}",
         f"  %second = getelementptr i8, ptr %operands, i64 {size}",
@@ -191,8 +265,7 @@ def _loop(form: Form) -> str:
     lines += ["  br label %loop", "loop:", "  %i = phi i64 [ %n, %entry ], [ %left, %loop ]"]
     lines += [f"  %a{i} = phi {form.vector} [ %s{i}, %entry ], [ %r{i}, %loop ]" for i in chains]
     lines += ["  " + form.step.format(a=f"%a{i}", r=f"%r{i}") for i in chains]
-    lines += ["  %left = sub i64 %i, 1", "  %more = icmp ne i64 %left, 0"]
-    lines += ["  br i1 %more, label %loop, label %done", "done:"]
+    lines += LOOP_END
     lines += [f"  store {form.vector} %r{i}, ptr %p{i}, align {size}" for i in chains]
     return "\n".join([*lines, "  ret void", "}", ""])
 
@@ -207,6 +280,9 @@ FORMS = (
     _fma(128, 0, "asimd", arm=True),
     _mul_add(256, 1, "avx"),
     _mul_add(128, 2, "sse4_2"),
+    # A tile does in 16 cycles what a 512-bit pipe does in 256: no other form is worth measuring beside it.
+    _tile("bf16", "tdpbf16ps", "amx_tile amx_bf16"),
+    _tile("int8", "tdpbusd", "amx_tile amx_int8"),
     _dot(
         "bf16",
         "vdpbf16ps",
@@ -219,10 +295,10 @@ FORMS = (
     _dot("int8", "vpdpbusd", f"{_VPDPBUSD}.512", "<16 x i32>", macs=64, needs="avx512f avx512_vnni"),
     _dot("int8", "vpdpbusd", f"{_VPDPBUSD}.256", "<8 x i32>", macs=32, needs="avx2 avx_vnni"),
     _dot("int8", "usmmla", f"{_NEON}.usmmla.v4i32.v16i8", "<16 x i8>", macs=32, needs="asimd i8mm"),
-    _dot("int8", "sdot", f"{_NEON}.sdot.v4i32.v16i8", "<16 x i8>", macs=16, needs="asimd asimddp", rank=1),
-    _maddubs(512, "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512", 1, "avx512f avx512bw"),
-    _maddubs(256, "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd", 2, "avx2"),
-    _maddubs(128, "llvm.x86.ssse3.pmadd.ub.sw.128", "llvm.x86.sse2.pmadd.wd", 3, "sse4_2"),
+    _dot("int8", "sdot", f"{_NEON}.sdot.v4i32.v16i8", "<16 x i8>", macs=16, needs="asimd asimddp", rank=2),
+    _maddubs(512, "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512", 2, "avx512f avx512bw"),
+    _maddubs(256, "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd", 3, "avx2"),
+    _maddubs(128, "llvm.x86.ssse3.pmadd.ub.sw.128", "llvm.x86.sse2.pmadd.wd", 4, "sse4_2"),
 )
 
 

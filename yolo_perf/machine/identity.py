@@ -7,11 +7,12 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 from yolo_perf.machine import sysfs
+from yolo_perf.machine.executes import executing
 from yolo_perf.machine.isa import normalise
 from yolo_perf.records import Machine
 
@@ -37,7 +38,7 @@ def identify(*, with_torch: bool = True) -> Machine:
     versions = library_versions()
     if with_torch and (onednn := onednn_version()) is not None:
         versions["onednn"] = onednn
-    return read_machine(cpuinfo.get_cpu_info(), affinity=_affinity(), libraries=versions)
+    return read_machine(cpuinfo.get_cpu_info(), affinity=_affinity(), libraries=versions, executes=executing)
 
 
 def read_machine(
@@ -46,8 +47,13 @@ def read_machine(
     affinity: frozenset[int] | None,
     libraries: Mapping[str, str],
     root: Path = sysfs.ROOT,
+    executes: Callable[[Iterable[str]], tuple[str, ...]] = tuple,
 ) -> Machine:
-    """A Machine from what cpuinfo reported and what lies under `root`; psutil fills in the rest."""
+    """A Machine from what cpuinfo reported and what lies under `root`; psutil fills in the rest.
+
+    `executes` tells what the CPU executes of the extensions that it lists, and what else; by default the list is
+    believed.
+    """
     import psutil
 
     architecture = platform.machine() or str(reported.get("arch_string_raw") or "unknown")
@@ -56,6 +62,8 @@ def read_machine(
     physical = len(sysfs.cores(root)) or psutil.cpu_count(logical=False) or logical
     low, high, current = _clocks(root)
     arm = sysfs.arm_ids(root)
+    listed = normalise(flags)
+    isa = executes(listed)
     return Machine(
         cpu_model=_cpu_model(reported, arm),
         vendor=str(reported.get("vendor_id_raw") or _arm_vendor(arm) or "unknown"),
@@ -63,7 +71,7 @@ def read_machine(
         family=_whole(reported.get("family")),
         model=_first(_whole(reported.get("model")), arm.get("CPU part")),
         stepping=_first(_whole(reported.get("stepping")), arm.get("CPU revision")),
-        isa=normalise(flags),
+        isa=isa,
         sockets=sysfs.sockets(root),
         physical_cores=physical,
         logical_cores=logical,
@@ -78,6 +86,8 @@ def read_machine(
         os=_system(),
         python=platform.python_version(),
         libraries=dict(libraries),
+        clock_reported_is_tsc=_reports_tsc(reported, frozenset(flags), root),
+        isa_faulting=tuple(name for name in listed if name not in isa),
     )
 
 
@@ -205,6 +215,17 @@ def _clocks(root: Path) -> tuple[float | None, float | None, float | None]:
         return low, high, None
     # psutil speaks MHz and says 0 for unknown.
     return low or seen.min * 1e6 or None, high or seen.max * 1e6 or None, seen.current * 1e6 or None
+
+
+def _reports_tsc(reported: Mapping[str, object], flags: frozenset[str], root: Path) -> bool:
+    """Whether the reported clock is the time stamp counter's: Linux shows its rate as "cpu MHz" where neither the
+    counters of APERF and MPERF nor a frequency driver tell the clock, as on virtual machines.
+
+    Source: `arch_freq_get_on_cpu` in Linux's arch/x86/kernel/cpu/aperfmperf.c. A clock in a CPU's name is its own.
+    """
+    if "tsc" not in flags or "aperfmperf" in flags or not (root / "proc/cpuinfo").exists():
+        return False
+    return not sysfs.has_cpufreq(root) and "hz" not in str(reported.get("brand_raw")).lower()
 
 
 def _hz(reported: Mapping[str, object], key: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Forms and the STREAM triad as machine code: compiled when asked for, called through ctypes.
+"""Forms, the chain and the STREAM triad as machine code: compiled when asked for, called through ctypes.
 
 No compiler is needed on the machine: `llvmlite` carries one. ctypes releases the GIL during a call, so that
 threads of one process measure together.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from yolo_perf.errors import BackendUnavailable
+from yolo_perf.machine.chain import Chain
 from yolo_perf.machine.forms import Form
 from yolo_perf.machine.isa import normalise
 
@@ -32,6 +33,7 @@ class Triad:
     label: str
     nontemporal: bool
     bits: int
+    declare: str = ""
 
     @property
     def ir(self) -> str:
@@ -57,6 +59,9 @@ class Triad:
         return "\n".join([*lines, "  ret void", "}", ""])
 
 
+Source = Form | Triad | Chain
+
+
 def triads_for(isa: Iterable[str]) -> tuple[Triad, ...]:
     """Both triads, in the widest vectors that these extensions allow."""
     present = frozenset(isa)
@@ -74,8 +79,8 @@ class Compiled:
     engine: object = field(repr=False)
     addresses: dict[str, int]
 
-    def loop(self, form: Form) -> Loop:
-        """The compiled loop of a form."""
+    def loop(self, form: Form | Chain) -> Loop:
+        """The compiled loop of a form, or the chain's."""
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
         return prototype(self.addresses[form.name])
 
@@ -109,7 +114,7 @@ def host_target() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), features
 
 
-def compile_for_host(sources: Iterable[Form | Triad]) -> Compiled:
+def compile_for_host(sources: Iterable[Source]) -> Compiled:
     """Machine code for this CPU of each source. Raises BackendUnavailable where LLVM cannot produce it."""
     import llvmlite.binding as llvm
 
@@ -133,6 +138,8 @@ def compile_for_host(sources: Iterable[Form | Triad]) -> Compiled:
     )
 
 
-def module_ir(sources: Iterable[Form | Triad]) -> str:
-    """One IR module of all the sources."""
-    return "\n".join([*(source.ir for source in sources), "!0 = !{i32 1}", ""])
+def module_ir(sources: Iterable[Source]) -> str:
+    """One IR module of all the sources. What several declare is declared once, as LLVM wants it."""
+    chosen = tuple(sources)
+    declared = dict.fromkeys(line for source in chosen for line in source.declare.splitlines())
+    return "\n".join([*declared, *(source.ir for source in chosen), "!0 = !{i32 1}", ""])

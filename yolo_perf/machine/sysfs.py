@@ -113,6 +113,11 @@ def clock_hz(root: Path) -> tuple[float | None, float | None]:
     return (min(low) * 1e3 if low else None), (max(high) * 1e3 if high else None)
 
 
+def has_cpufreq(root: Path) -> bool:
+    """Whether a driver tells any core's clock."""
+    return any((root / _CPUS).glob("cpu[0-9]*/cpufreq"))
+
+
 def governor(root: Path) -> str | None:
     """The frequency governor, all of them where cores differ, or None where unknown."""
     names = {read(root / _CPUS / f"cpu{cpu}/cpufreq/scaling_governor") for cpu in _online(root)}

@@ -1,4 +1,4 @@
-"""What the fp32 roof should be on paper: clock times FLOP per cycle times cores.
+"""What the fp32 roof should be: the measured clock times FLOP per cycle on paper times cores.
 
 FLOP per cycle of one core is pipes x lanes x 2. Sources: the vendors' optimisation guides (AMD 55723, 56305,
 57647 and 58455; Intel 248966; Arm's Neoverse guides) and Agner Fog's microarchitecture manual; which models
@@ -52,14 +52,10 @@ def flop_per_cycle(machine: Machine) -> int | None:
     return None
 
 
-def theoretical_flops_per_s(machine: Machine, threads: int) -> float | None:
-    """FP32 FLOP/s of `threads` cores on paper, or None where clock or microarchitecture is unknown.
-
-    At the highest clock where the system tells it, which all cores together may not reach; otherwise at the
-    reported one, which on a virtual machine is the time stamp counter's and so makes this a lower bound.
-    """
-    clock, per_cycle = machine.clock_hz_max or machine.clock_hz_reported, flop_per_cycle(machine)
-    return None if clock is None or per_cycle is None else clock * per_cycle * threads
+def theoretical_flops_per_s(machine: Machine, threads: int, clock_hz: float) -> float | None:
+    """FP32 FLOP/s of `threads` cores at the clock that they ran at; None for an unknown microarchitecture."""
+    per_cycle = flop_per_cycle(machine)
+    return None if per_cycle is None else clock_hz * per_cycle * threads
 
 
 def _limited(per_cycle: int | None, *, wide: bool) -> int | None:

@@ -31,6 +31,11 @@ def whole_rate(timelines: Sequence[Timeline]) -> float:
     return rate(total, max(line.spans[-1][1] for line in timelines) - start)
 
 
+def best_burst(timelines: Sequence[Timeline]) -> float:
+    """The rate of the fastest chunk: of a clock, say, to which two threads in turns on one core do not add."""
+    return max(rate(line.work, end - start) for line in timelines for start, end in line.spans)
+
+
 def best_rate(timelines: Sequence[Timeline], window: float) -> float:
     """The highest rate that all threads together keep up for `window` seconds.
 

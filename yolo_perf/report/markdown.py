@@ -143,9 +143,10 @@ def _machine(run: Run) -> str:
         if run.commit.id
         else ""
     )
+    clock = units.clock_phrase(run.peaks.clock_hz_measured)
     return escaped(
         f"{describe(run.machine)}, measured {run.created}. Roofs: {rates}, triad "
-        f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s. {versions}. Pictures {run.data}.{commit}"
+        f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s{clock}. {versions}. Pictures {run.data}.{commit}"
     )
 
 

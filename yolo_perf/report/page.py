@@ -68,10 +68,12 @@ def _subject(run: Run) -> str:
         if run.commit.id
         else ""
     )
+    clock = units.clock_phrase(run.peaks.clock_hz_measured)
+    faulting = f" {tables.faulting(run.machine)}." if run.machine.isa_faulting else ""
     return tables.printable(
         f"{describe(run.machine)}, {run.created}. Measured roofs: {rates}; memory "
         f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s; ridge point {run.peaks.ridge_point():.1f} FLOP/B in "
-        f"fp32. Pictures {run.data}.{commit}"
+        f"fp32{clock}. Pictures {run.data}.{commit}{faulting}"
     )
 
 

@@ -279,8 +279,6 @@ def _change(changes: dict[tuple[str, str], list[Comparison]], measurement: Measu
 
 
 def _identity(machine: Machine) -> list[tuple[str, str]]:
-    clocks = [f"{hz / 1e9:.2f}" for hz in (machine.clock_hz_min, machine.clock_hz_max) if hz is not None]
-    reported = f"{machine.clock_hz_reported / 1e9:.2f}" if machine.clock_hz_reported else "unknown"
     caches = ", ".join(f"{name} {size // 1024} KiB" for name, size in machine.caches.items())
     return [
         (
@@ -292,13 +290,9 @@ def _identity(machine: Machine) -> list[tuple[str, str]]:
             f"{machine.physical_cores} in {machine.sockets or '?'} socket(s), "
             f"{machine.threads_per_core} thread(s) each, {machine.usable_cores} usable",
         ),
-        (
-            "clock",
-            f"{'-'.join(clocks)} GHz"
-            if clocks
-            else f"{reported} GHz reported" + (" (in a VM: may be the TSC's)" if machine.hypervisor else ""),
-        ),
+        ("clock", _clock(machine)),
         ("vector ISA", " ".join(machine.isa)),
+        *((("left out", faulting(machine)),) if machine.isa_faulting else ()),
         ("caches", caches or "unknown"),
         ("memory", f"{units.mebibytes(machine.memory_bytes)} MiB"),
         ("governor", machine.governor or "unknown"),
@@ -308,6 +302,27 @@ def _identity(machine: Machine) -> list[tuple[str, str]]:
     ]
 
 
+def faulting(machine: Machine) -> str:
+    """The extensions that are claimed and do not execute, in words; "" where there are none."""
+    names = machine.isa_faulting
+    does = "is among the CPU's flags but does" if len(names) == 1 else "are among the CPU's flags but do"
+    return f"{', '.join(names)} {does} not execute here" if names else ""
+
+
+def _clock(machine: Machine) -> str:
+    """What the system says about the clock: its limits, else what it reports, and whose rate that is."""
+    limits = [units.gigahertz(hz) for hz in (machine.clock_hz_min, machine.clock_hz_max) if hz is not None]
+    if limits:
+        return f"{'-'.join(limits)} GHz"
+    if not machine.clock_hz_reported:
+        return "unknown"
+    text = f"{units.gigahertz(machine.clock_hz_reported)} GHz reported"
+    if machine.clock_reported_is_tsc:
+        return f"{text}, the time stamp counter's"
+    unknown = machine.clock_reported_is_tsc is None and machine.hypervisor  # a file of before
+    return f"{text} (in a VM: may be the time stamp counter's)" if unknown else text
+
+
 def _roofs(peaks: Peaks) -> list[tuple[str, str]]:
     rows = [
         (f"peak {dtype}", f"{units.giga_rate(rate)} G{'op' if dtype == 'int8' else 'FLOP'}/s")
@@ -315,7 +330,20 @@ def _roofs(peaks: Peaks) -> list[tuple[str, str]]:
     ]
     rows.append(("peak triad", f"{units.giga_rate(peaks.bytes_per_s)} GB/s"))
     rows.append(("ridge point", f"{peaks.ridge_point():.1f} FLOP/B (fp32)"))
+    if peaks.clock_hz_measured:
+        rows.append(("ran at", f"{units.gigahertz(peaks.clock_hz_measured)} GHz, measured between bursts of FMA"))
     if peaks.theoretical_flops_per_s:
-        rows.append(("theoretical", f"{units.giga_rate(peaks.theoretical_flops_per_s)} GFLOP/s fp32"))
+        rows.append(("theoretical", _theoretical(peaks, peaks.theoretical_flops_per_s)))
     rows.append(("measured by", peaks.method))
     return rows
+
+
+def _theoretical(peaks: Peaks, flops_per_s: float) -> str:
+    """The peak on paper. A roof above it is never clipped, and what it means is said."""
+    text = f"{units.giga_rate(flops_per_s)} GFLOP/s fp32"
+    if peaks.clock_hz_measured is None:
+        return f"{text}, at a clock that the system told: no bound where that is the time stamp counter's"
+    text += " at the running clock"
+    if peaks.flops_per_s["fp32"] <= flops_per_s:
+        return text
+    return f"{text}; the measured peak is above it: the clock moved between the two measurements"

@@ -8,7 +8,7 @@ from yolo_perf.analysis.work import layer_counts, roof_seconds
 from yolo_perf.errors import UsageError
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Case, Comparison, Measurement, Peaks, PublishedResult, Reference, Run, Verdict
-from yolo_perf.units import signed_percent
+from yolo_perf.units import clock_phrase, signed_percent
 from yolo_perf.verdict.sessions import steady_latency_s
 from yolo_perf.yolov5.sizes import SIZES
 
@@ -57,7 +57,7 @@ def column(saved: Run | Reference) -> Column:
         published=False,
         flops_per_s=saved.peaks.flops_per_s["fp32"],
         bytes_per_s=saved.peaks.bytes_per_s,
-        method=saved.peaks.method,
+        method=f"{saved.peaks.method}{clock_phrase(saved.peaks.clock_hz_measured)}",
         cells=cells,
     )
 

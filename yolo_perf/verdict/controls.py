@@ -33,7 +33,7 @@ def _compiled() -> dict[str, Order]:
             **shared,
             "ir": module_ir([form]),
             "function": form.name,
-            "count": FLOP // form.flop_per_iteration,
+            "count": FLOP // form.work_per_iteration,
             "buffers": [len(form.start) * form.accumulators, len(form.operands)],
             "contents": [(form.start * form.accumulators).hex(), form.operands.hex()],
             "doubles": [],
