@@ -1,6 +1,8 @@
-"""Fit the constants of `yolo_perf/yolov5/seeded_scales.py` to real pictures, in place.
+"""Fit the constants of `yolo_perf/yolov5/seeded_scales.py` to real and to drawn pictures, in place.
 
     YOLO_PERF_DATA=FOLDER python tools/fit_seeded.py
+
+Ends with each size's SQNR by layer, by `seeded_curves.py`, whose chart docs/seeded.md shows.
 
 Run again only when `seeded.py` changes what it draws: new constants are new weights, and every baseline that
 was recorded with the old ones is no longer comparable.
@@ -8,6 +10,8 @@ was recorded with the old ones is no longer comparable.
 
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from yolo_perf.pipeline.images import open_dataset
+from yolo_perf.pipeline.images import open_dataset, synthetic
 from yolo_perf.pipeline.letterbox import letterbox
 from yolo_perf.yolov5 import seeded, seeded_scales
 from yolo_perf.yolov5.blocks import Conv
@@ -23,8 +27,9 @@ from yolo_perf.yolov5.model import LAYERS, YoloV5, build
 from yolo_perf.yolov5.sizes import SIZES
 
 ROOT_MEAN_SQUARE = 3.0  # of a convolution's output: large enough for SiLU to act as a rectifier, see below
-ABOVE_0_25 = (6, 11, 24)  # boxes a picture, by level
+ABOVE_0_25 = (4, 8, 17)  # boxes by level of the picture in the middle; of official n together 29
 ABOVE_0_001 = (450, 350, 160)
+PICTURES = 8  # of each kind
 
 MODULE = Path(seeded_scales.__file__)
 MARK = "SCALES: dict[str, Scales] = {\n"
@@ -32,22 +37,25 @@ MARK = "SCALES: dict[str, Scales] = {\n"
 
 def main() -> None:
     """Fit every size, then write the module's table anew."""
-    dataset = open_dataset(Path(os.environ["YOLO_PERF_DATA"]))
+    datasets = open_dataset(Path(os.environ["YOLO_PERF_DATA"])), synthetic()
     pictures = [
-        torch.from_numpy(letterbox(dataset.load(i), 640)[0]).view(1, 3, 640, 640)
-        for i in range(0, len(dataset), 3)
+        torch.from_numpy(letterbox(dataset.load(i * len(dataset) // PICTURES), 640)[0]).view(1, 3, 640, 640)
+        for i in range(PICTURES)
+        for dataset in datasets
     ]
     head, mark, _ = MODULE.read_text(encoding="utf-8").partition(MARK)
     rows = []
     for size in SIZES:
         model = build(size)
         with torch.inference_mode():
-            exponents = fit_convolutions(model, torch.cat(pictures[::5]))
+            exponents = fit_convolutions(model, torch.cat(pictures[:8]))
             levels = fit_objectness(model, pictures)
         objectness = ", ".join(f"Objectness({gain}, {scale}, {bias})" for gain, scale, bias in levels)
         rows.append(f'    "{size}": Scales(convolutions={exponents}, objectness=({objectness},)),\n')
-        print(f"fitted {size}: {levels}")
+        print(f"fitted {size}: {levels}", flush=True)
     MODULE.write_text(f"{head}{mark}{''.join(rows)}}}\n", encoding="utf-8")
+    # In a fresh process, which reads the new constants.
+    subprocess.run((sys.executable, Path(__file__).with_name("seeded_curves.py")), check=True)
 
 
 def fit_convolutions(model: YoloV5, x: Tensor) -> tuple[int, ...]:
@@ -102,18 +110,23 @@ def fit_objectness(model: YoloV5, pictures: list[Tensor]) -> list[tuple[float, f
             raw = torch.nn.functional.conv2d(x, weight).reshape(3, model.head.row_length, -1)
             logits[level].append(raw[:, 4].flatten().clone())
     return [
-        _line(torch.cat(parts), ABOVE_0_25[level] * len(parts), ABOVE_0_001[level] * len(parts))
+        min((_line(parts, level, sign) for sign in (1, -1)), key=lambda line: abs(line[1]))
         for level, parts in enumerate(logits)
     ]
 
 
-def _line(logits: Tensor, above_0_25: int, above_0_001: int) -> tuple[float, float, float]:
-    """The line through the two quantiles that should have the confidences 0.25 and 0.001."""
-    feature_gain = 1 / logits.std().item()
-    ordered = np.sort(logits.numpy() * feature_gain)[::-1]
+def _line(parts: list[Tensor], level: int, sign: int) -> tuple[float, float, float]:
+    """The line through the two quantiles that should have the confidences 0.25 and 0.001 in the middle picture.
+
+    Of the logits themselves or turned around: where the rarer values lie farther out, less gain will do, and less
+    of the noise comes along.
+    """
+    feature_gain = 1 / torch.cat(parts).std().item()
+    ordered = [np.sort(sign * feature_gain * part.numpy())[::-1] for part in parts]
     high, low = (_logit(confidence / seeded.TOP_CLASS_SCORE) for confidence in (0.25, 0.001))
-    gain = float((high - low) / (ordered[above_0_25] - ordered[above_0_001]))
-    return round(feature_gain, 3), round(gain, 3), round(high - gain * float(ordered[above_0_25]), 3)
+    rare, usual = (np.median([o[above[level]] for o in ordered]) for above in (ABOVE_0_25, ABOVE_0_001))
+    gain = float((high - low) / (rare - usual))
+    return round(feature_gain, 3), round(sign * gain, 3), round(high - gain * float(rare), 3)
 
 
 def _logit(p: float) -> float:

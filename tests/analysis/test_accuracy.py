@@ -12,7 +12,7 @@ from tests.factories import machine, peaks
 from yolo_perf.analysis.accuracy import Judge, Truth, average_precisions
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.backends.registry import Backend, Subject, backends
-from yolo_perf.errors import BackendUnavailable
+from yolo_perf.errors import BackendUnavailable, ParityError
 from yolo_perf.pipeline.boxes import Detections
 from yolo_perf.pipeline.images import open_dataset, synthetic
 from yolo_perf.pipeline.letterbox import rectangular
@@ -161,6 +161,12 @@ def test_labels_without_a_box_are_no_precision(judge: Judge, tmp_path: Path) -> 
     found = labelled(judge.bench, folder, "\n").judge(backends()["eager"])
     assert (found.map50, found.map50_95, found.eager_map50_95, found.boxes) == (None, None, None, 0)
     assert standing(found).unknown == "no box is labelled"
+
+
+def test_nothing_is_judged_by_an_eager_that_gives_nan(judge: Judge) -> None:
+    judge.subject.model.head.m[1].weight.fill_(float("nan"))
+    with pytest.raises(ParityError, match=r"n-eager.* itself is not finite"):
+        judge.judge(backends()["batched"])
 
 
 def test_what_takes_one_shape_alone_is_judged_in_squares_at_its_batch(judge: Judge) -> None:

@@ -129,6 +129,19 @@ def test_a_wrong_output_is_never_timed(bench: Bench) -> None:
         bench.measure("n", replace(backends()["onnx"], prepare=prepare), "", never)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(float("nan"), "itself is not finite"), (0.0, "says the same in every place")],
+)
+def test_weights_that_see_nothing_are_no_reference(bench: Bench, value: float, message: str) -> None:
+    """Every backend would agree with a blind model; none can with NaN."""
+    for convolution in bench.subject("n").model.head.m:
+        convolution.weight.fill_(value)
+    for name in ("eager", "batched"):
+        with pytest.raises(ParityError, match=message):
+            bench.prepare(backends()[name], bench.case("n", backends()[name]))
+
+
 def test_one_size_is_held_at_a_time(bench: Bench) -> None:
     first = bench._reference("n")
     assert bench._reference("n") is first

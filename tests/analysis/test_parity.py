@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.factories import measurement
-from yolo_perf.analysis.parity import MAX_SQNR_DB, box_agreement, parity, require, sqnr_db
+from yolo_perf.analysis.parity import MAX_SQNR_DB, box_agreement, parity, require, require_reference, sqnr_db
 from yolo_perf.backends.registry import backends
 from yolo_perf.errors import ParityError
 from yolo_perf.pipeline.letterbox import Letterbox
@@ -50,33 +49,54 @@ def test_boxes_that_differ_disagree() -> None:
 def test_below_the_tolerance_is_refused_with_figures() -> None:
     output = rows((100, 100, 0.9, 0))
     backend = replace(backends()["onnx"], min_sqnr_db=60, min_box_agreement=0.9)
-    learned = replace(measurement().weights, source="yolov5n.pt")
-    require(parity(output, output, [GEOMETRY]), backend, CASE, learned)
+    require(parity(output, output, [GEOMETRY]), backend, CASE)
     wrong = parity(output, rows((300, 300, 0.9, 0)), [GEOMETRY])
     with pytest.raises(ParityError, match=r"n-onnx does not agree with eager.*SQNR .* dB.*box agreement 0.000"):
-        require(wrong, backend, CASE, learned)
+        require(wrong, backend, CASE)
 
 
-def test_a_tenth_of_the_boxes_is_enough_for_seeded_weights() -> None:
-    backend = replace(backends()["onnx-static-int8"], min_box_agreement=0.8)
-    found = Parity(sqnr_db=backend.min_sqnr_db, box_agreement=0.09, images=2)
-    require(found, backend, CASE, measurement().weights)
-    for wrong in (replace(found, box_agreement=0.07), replace(found, sqnr_db=backend.min_sqnr_db - 0.1)):
+def test_either_floor_alone_refuses() -> None:
+    backend = replace(backends()["onnx-static-int8"], min_sqnr_db=12, min_box_agreement=0.8)
+    found = Parity(sqnr_db=12, box_agreement=0.8, images=2)
+    require(found, backend, CASE)
+    for wrong in (replace(found, box_agreement=0.79), replace(found, sqnr_db=11.9)):
         with pytest.raises(ParityError):
-            require(wrong, backend, CASE, measurement().weights)
-    with pytest.raises(ParityError):
-        require(found, backend, CASE, replace(measurement().weights, source="yolov5n.pt"))
+            require(wrong, backend, CASE)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_reference_that_is_not_finite_is_none(wrong: float) -> None:
+    output = varied(pictures=2)
+    require_reference(output, "n-eager")
+    output[1, 3, 7] = wrong
+    with pytest.raises(ParityError, match=r"output of n-eager itself is not finite.*Check the weights"):
+        require_reference(output, "n-eager")
+
+
+def test_a_reference_that_is_blind_is_none() -> None:
+    """Nine anchors with a size and a score each, the same in every cell; only centres differ."""
+    output = varied(pictures=1)
+    output[..., 2:] = np.linspace(0.1, 0.9, 9, dtype=np.float32).repeat(7)[:, None]
+    with pytest.raises(ParityError, match=r"n-eager itself says the same in every place"):
+        require_reference(output, "n-eager")
+    output[0, 5, 4] = 0.2  # one cell that sees something
+    require_reference(output, "n-eager")
+
+
+def varied(pictures: int) -> NDArray[np.float32]:
+    """(pictures, 63, 5 + 3) numbers, no two alike."""
+    return np.linspace(0.1, 0.9, pictures * 63 * 8, dtype=np.float32).reshape(pictures, 63, 8)
 
 
 @pytest.mark.parametrize("name", list(backends()))
 @pytest.mark.parametrize("columns", [np.s_[2:4], np.s_[4:5], np.s_[5:]], ids=["sizes", "objectness", "classes"])
 def test_a_lost_part_of_the_output_is_refused(name: str, columns: slice) -> None:
-    """However right the rest is, and for seeded weights too."""
+    """However right the rest is."""
     expected = rows((100, 100, 0.9, 0), (400, 400, 0.9, 1))
     lost = expected.copy()
     lost[..., columns] = 0
     with pytest.raises(ParityError):
-        require(parity(expected, lost, [GEOMETRY]), backends()[name], CASE, measurement().weights)
+        require(parity(expected, lost, [GEOMETRY]), backends()[name], CASE)
 
 
 def test_another_shape_is_refused() -> None:

@@ -107,7 +107,7 @@ class Judge:
     def judge(self, backend: Backend, protocol: Protocol | None = None) -> Accuracy:
         """The accuracy of one backend, in its rectangular protocol where it can take any shape.
 
-        Raises BackendUnavailable, DataError, NotEnoughMemory.
+        Raises BackendUnavailable, DataError, NotEnoughMemory; ParityError where eager is no reference.
         """
         backend.check_available()
         chosen: Protocol = protocol or ("rectangular" if backend.any_shape else "square")
@@ -171,7 +171,11 @@ class Judge:
         """Eager's output, inferred once."""
         if protocol not in self._outputs:
             eager = backends()["eager"]
-            self._outputs[protocol] = self._run(eager, self.bench.case(self.size, eager), protocol)
+            case = self.bench.case(self.size, eager)
+            output = self._run(eager, case, protocol)
+            for rows in output.rows:
+                parity.require_reference(rows[None], case.label)
+            self._outputs[protocol] = output
         return self._outputs[protocol]
 
     def _reference_precisions(self, protocol: Protocol) -> Precisions:

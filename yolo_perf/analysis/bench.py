@@ -234,13 +234,15 @@ class Bench:
         pairs = self._letterboxed(max(self.settings.batch, pictures))
         images = stack([image for image, _ in pairs])
         eager = backends()["eager"]
-        infer = eager.prepare(subject, self.case(size, eager))
+        case = self.case(size, eager)
+        output = _outputs(eager.prepare(subject, case), images)
+        agreement.require_reference(output, case.label)
         return _Reference(
             subject=subject,
             pictures=pictures,
             images=images,
             geometries=tuple(geometry for _, geometry in pairs),
-            output=_outputs(infer, images),
+            output=output,
         )
 
     def _agree(self, backend: Backend, case: Case, infer: "Infer", reference: _Reference, pictures: int) -> Parity:
@@ -248,7 +250,7 @@ class Bench:
         number = min(max(case.batch, min(pictures, reference.pictures)), len(reference.images))
         output = _outputs(infer, reference.images[:number], case.batch)
         agreed = agreement.parity(reference.output[:number], output, reference.geometries[:number])
-        agreement.require(agreed, backend, case, reference.subject.weights)
+        agreement.require(agreed, backend, case)
         return agreed
 
 

@@ -193,6 +193,7 @@ class Arena:
         outputs: list[NDArray[float32]] = [np.load(folder / f"{number}-{label}.npy") for number in (0, 1)]
         if outputs[0].shape != outputs[1].shape:
             return f"{label} gives {outputs[0].shape} and {outputs[1].shape}"
+        agreement.require_reference(outputs[0], label)
         least = backends()[name].min_sqnr_db if name in backends() else 50.0
         apart = min(
             agreement.sqnr_db(outputs[0][..., columns], outputs[1][..., columns])

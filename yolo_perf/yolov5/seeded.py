@@ -1,14 +1,18 @@
-"""Weights without a checkpoint: deterministic, well conditioned, and with boxes to suppress.
+"""Weights without a checkpoint: deterministic, as robust to rounding as trained ones, and with boxes to suppress.
 
-Every convolution is drawn uniformly from a generator seeded by its name, then scaled by a fitted power of
-2^(1/4) from `seeded_scales`, so that its output over real pictures has a root mean square of 3. A merely
-variance-preserving draw drifts by orders of magnitude over the 123 convolutions of x, whose residual sums it
-cannot foresee. The fitted figures are constants, so no machine's summation order can reach the bits.
+Every kernel is a shared part plus one of its own, both drawn uniformly from generators seeded by its name. The
+shared part knows 8 channels only and is repeated over all the others, so that channels come in families that tell
+about the same. A trained network's do too, and it is why rounding does it little harm: what the family tells adds
+up over the channels that the next layer reads, their rounding errors average out. Kernels drawn one by one have
+signal and noise grow alike, and every layer's rounding then stays until the end: see docs/seeded.md.
+
+Each kernel is then scaled by a fitted power of 2^(1/4) from `seeded_scales`, so that its output over pictures has
+a root mean square of 3. A merely variance-preserving draw drifts by orders of magnitude over the 123 convolutions
+of x, whose residual sums it cannot foresee. The fitted figures are constants, and all else is one operation an
+element, so no machine's summation order can reach the bits.
 
 Objectness is scaled so that confidences over a picture are distributed about as official weights give them.
-Without that a randomly filled model finds nothing, and postprocessing would be timed on no work. For the
-same reason kernels in bottlenecks sum to zero over space, and the last blocks barely see what bypasses their
-bottlenecks: features then answer to local contrast, and no single bright picture gets all of the boxes.
+Without that a randomly filled model finds nothing, and postprocessing would be timed on no work.
 """
 
 import math
@@ -22,8 +26,12 @@ from yolo_perf.yolov5.model import ANCHORS_PX, YoloV5
 from yolo_perf.yolov5.seeded_scales import SCALES, Objectness, Scales
 from yolo_perf.yolov5.sizes import STRIDES
 
-LAST_MERGES = ("model.17.cv3", "model.20.cv3", "model.23.cv3")
-BYPASS_GAIN = 0.2
+FAMILIES = 8
+"""Kinds of channels; channel i is of kind i modulo 8, of which every layer's width is a multiple."""
+OWN_SHARE = 0.2
+"""Of a kernel's power, what is its own. Without any, all channels of a family would round alike."""
+STEPS = 2**23 - 1
+"""Of a draw, on either side of 0: single precision holds them all."""
 TOP_CLASS_SCORE = 0.8
 """Score of the likeliest class where its weights say nothing: objectness then carries the confidence."""
 CLASS_BIAS_STEP = 0.75
@@ -45,11 +53,7 @@ def fill_seeded(model: YoloV5) -> None:
 def fill_convolution(conv: Conv, name: str, exponent: int) -> None:
     """Draw one convolution of gain 2^(exponent/4) over its fan-in, with a neutral batch norm."""
     weight = conv.conv.weight
-    draw(weight, f"{name}.conv.weight", 2.0 ** (exponent / 4) / math.sqrt(weight[0].numel()))
-    if ".m." in name and name.endswith("cv2"):
-        weight -= weight.mean((2, 3), keepdim=True)
-    elif name in LAST_MERGES:
-        weight[:, weight.shape[1] // 2 :] *= BYPASS_GAIN
+    draw_families(weight, f"{name}.conv.weight", 2.0 ** (exponent / 4) / math.sqrt(weight[0].numel()), FAMILIES)
     batch_norm = conv.bn
     assert isinstance(batch_norm, torch.nn.BatchNorm2d)  # noqa: S101 - an unfused model is asked for
     batch_norm.reset_parameters()
@@ -68,9 +72,11 @@ def fill_head(head: Detect, scales: Scales) -> None:
         conv.weight.mul_(objectness.feature_gain)
         gain, bias = _row(classes, objectness)
         conv.weight.mul_(gain.repeat(head.anchors_per_level).view(-1, 1, 1, 1))
-        anchors = torch.tensor(ANCHORS_PX[level], dtype=torch.float32).view(-1, 2)
         rows = bias.repeat(head.anchors_per_level, 1)
-        rows[:, 2:4] = torch.logit((anchors.amax(0) / anchors).sqrt() / 2)
+        for side in (0, 1):  # by `math`, as torch's logit differs by CPU
+            lengths = ANCHORS_PX[level][side::2]
+            halves = [math.sqrt(max(lengths) / length) / 2 for length in lengths]
+            rows[:, 2 + side] = torch.tensor([math.log(half / (1 - half)) for half in halves])
         conv.bias.copy_(rows.flatten())
     strides = torch.tensor(STRIDES, dtype=torch.float32)
     head.anchors.copy_(torch.tensor(ANCHORS_PX, dtype=torch.float32).view(3, -1, 2) / strides.view(-1, 1, 1))
@@ -78,16 +84,28 @@ def fill_head(head: Detect, scales: Scales) -> None:
 
 def draw_head(weight: Tensor, name: str, anchors: int) -> None:
     """Draw one level's kernel at unit gain over its inputs, one objectness for all of its anchors."""
-    draw(weight, name, 1 / math.sqrt(weight.shape[1]))
+    draw_families(weight, name, 1 / math.sqrt(weight.shape[1]), len(weight))
     rows = weight.view(anchors, -1, weight.shape[1])
     rows[1:, 4] = rows[0, 4]
 
 
+def draw_families(weight: Tensor, name: str, deviation: float, outputs: int) -> None:
+    """Fill a kernel (O, I, k, k): own[o, i] + shared[o modulo `outputs`, i modulo FAMILIES], of that deviation."""
+    inputs = min(FAMILIES, weight.shape[1])
+    draw(weight, name, math.sqrt(OWN_SHARE) * deviation)
+    shared = weight.new_empty(outputs, 1, inputs, *weight.shape[2:])
+    draw(shared, f"{name}, shared", math.sqrt(1 - OWN_SHARE) * deviation)
+    weight.view(-1, outputs, weight.shape[1] // inputs, inputs, *weight.shape[2:]).add_(shared)
+
+
 def draw(tensor: Tensor, name: str, deviation: float) -> None:
-    """Fill with uniform numbers of mean 0 and the given standard deviation, from a generator of that name."""
+    """Fill with uniform numbers of mean 0 and the given standard deviation, from a generator of that name.
+
+    Whole numbers, then one multiplication: torch's `uniform_` gives other bits where its build for the CPU at hand
+    fuses a multiplication and an addition.
+    """
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    bound = math.sqrt(3) * deviation
-    tensor.uniform_(-bound, bound, generator=generator)
+    tensor.random_(-STEPS, STEPS + 1, generator=generator).mul_(math.sqrt(3) * deviation / STEPS)
 
 
 def _row(classes: int, objectness: Objectness) -> tuple[Tensor, Tensor]:
