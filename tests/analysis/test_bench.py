@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.factories import machine, peaks
 from yolo_perf.analysis.bench import Bench, parity_pictures
@@ -136,7 +137,7 @@ def test_a_wrong_output_is_never_timed(bench: Bench) -> None:
 def test_weights_that_see_nothing_are_no_reference(bench: Bench, value: float, message: str) -> None:
     """Every backend would agree with a blind model; none can with NaN."""
     for convolution in bench.subject("n").model.head.m:
-        convolution.weight.fill_(value)
+        torch.nn.init.constant_(convolution.get_parameter("weight"), value)
     for name in ("eager", "batched"):
         with pytest.raises(ParityError, match=message):
             bench.prepare(backends()[name], bench.case("n", backends()[name]))
