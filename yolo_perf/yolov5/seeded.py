@@ -30,14 +30,18 @@ FAMILIES = 8
 """Kinds of channels; channel i is of kind i modulo 8, of which every layer's width is a multiple."""
 OWN_SHARE = 0.2
 """Of a kernel's power, what is its own. Without any, all channels of a family would round alike."""
+LAST_BLOCKS = ("model.17", "model.20", "model.23")
+"""Whose output the head sees. Their bottlenecks answer to differences between neighbours alone."""
+BYPASS_GAIN = 0.2
+"""Of what passes by those bottlenecks: a bright or busy picture would else get all of the boxes."""
 STEPS = 2**23 - 1
 """Of a draw, on either side of 0: single precision holds them all."""
 TOP_CLASS_SCORE = 0.8
 """Score of the likeliest class where its weights say nothing: objectness then carries the confidence."""
 CLASS_BIAS_STEP = 0.75
 """Between one class and the next likely one, in logits: wide enough that noise seldom changes the winner."""
-CLASS_GAIN = 0.3
-BOX_GAIN = 0.2
+CLASS_GAIN = 0.03
+BOX_GAIN = 0.05
 
 
 def fill_seeded(model: YoloV5) -> None:
@@ -54,6 +58,11 @@ def fill_convolution(conv: Conv, name: str, exponent: int) -> None:
     """Draw one convolution of gain 2^(exponent/4) over its fan-in, with a neutral batch norm."""
     weight = conv.conv.weight
     draw_families(weight, f"{name}.conv.weight", 2.0 ** (exponent / 4) / math.sqrt(weight[0].numel()), FAMILIES)
+    if name.startswith(LAST_BLOCKS):
+        if name.endswith(".m.0.cv2"):
+            weight.sub_(weight.flip(2, 3))  # odd about its centre: a flat surface gives nothing
+        elif name.endswith("cv3"):
+            weight[:, weight.shape[1] // 2 :] *= BYPASS_GAIN
     batch_norm = conv.bn
     assert isinstance(batch_norm, torch.nn.BatchNorm2d)  # noqa: S101 - an unfused model is asked for
     batch_norm.reset_parameters()
