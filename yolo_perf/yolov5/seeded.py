@@ -12,7 +12,9 @@ of x, whose residual sums it cannot foresee. The fitted figures are constants, a
 element, so no machine's summation order can reach the bits.
 
 Objectness is scaled so that confidences over a picture are distributed about as official weights give them.
-Without that a randomly filled model finds nothing, and postprocessing would be timed on no work.
+Without that a randomly filled model finds nothing, and postprocessing would be timed on no work. For the same
+reason the first bottleneck of each of the last blocks has 3x3 kernels that are odd about their centre, and little
+passes by it: features then answer to local contrast, and no single busy picture gets all of the boxes.
 """
 
 import math
