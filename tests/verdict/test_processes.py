@@ -257,6 +257,7 @@ def is_gone(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel is asked to end them")
 @pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_no_stopped_process_outlives_the_command(name: str, code: int) -> None:
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the command would ignore it
     with subprocess.Popen(
         [sys.executable, "-c", WAITS_FOREVER],
         stdin=subprocess.PIPE,
@@ -264,6 +265,7 @@ def test_no_stopped_process_outlives_the_command(name: str, code: int) -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": str(own_tree())},
     ) as command:
+        signal.signal(signal.SIGHUP, inherited)
         assert command.stdout is not None
         found = [int(pid) for pid in command.stdout.readline().split()]
         assert [psutil.Process(pid).status() for pid in found] == [psutil.STATUS_STOPPED] * 2
