@@ -9,7 +9,7 @@ from yolo_perf.analysis import conditions
 from yolo_perf.analysis.timing import Watched
 from yolo_perf.machine import host
 from yolo_perf.machine.host import Counters
-from yolo_perf.records import HostUse, Measurement
+from yolo_perf.records import HostUse, Measurement, StageRun
 from yolo_perf.report.remarks import remarks
 
 
@@ -66,6 +66,12 @@ def test_an_allocator_that_could_not_be_had_is_told() -> None:
         "Allocator: system, where keep was asked for (keeping freed memory needs glibc)."
     ]
     assert told("libjemalloc.so.2", "keep") == ["Allocator: libjemalloc.so.2, where keep was asked for."]
+
+
+def test_stages_without_a_round_have_no_remark() -> None:
+    case = timed()
+    empty = StageRun(case=case.case, weights=case.weights, data="d", pictures=1, cold=False, times=(), planned=3)
+    assert remarks(run(case, stages=(empty,))) == []
 
 
 def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ def remarks(run: Run) -> list[str]:
 
 def remarks_of(timed: Sequence[Watched]) -> list[str]:
     """The lines about timed cases alone."""
-    return [line for kind in (_other_work, _page_faults, _stolen) for line in kind(timed)]
+    lasting = [each for each in timed if conditions.seconds_of(each) > 0]  # a file may hold rounds of nothing
+    return [line for kind in (_other_work, _page_faults, _stolen) for line in kind(lasting)]
 
 
 def _allocator(run: Run, timed: Sequence[Watched]) -> Iterator[str]:
