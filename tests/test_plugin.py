@@ -1,6 +1,7 @@
 """The plugin end to end, in pytest sessions of its own: a tiny image, a fake timer, known roofs."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -463,6 +464,86 @@ def test_a_value_that_is_no_run_is_refused(project: Project, value: str) -> None
     result = project.run(f"--benchmark-compare={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --benchmark-compare took '{value}' for the saved run*"])
+
+
+def test_a_test_file_is_not_taken_for_a_damaged_run(project: Project) -> None:
+    for value in ("benchmarks/test_inference.py", "benchmarks/test_inference.py::test_inference"):
+        result = project.run("--benchmark-compare", value)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: --benchmark-compare took '{value}' for the saved run*"])
+
+
+def test_a_pipe_is_not_waited_for(project: Project) -> None:
+    os.mkfifo(project.pytester.path / "run.json")
+    result = project.run("--benchmark-compare=run.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: run.json is no regular file: not a saved run.*"])
+
+
+REPEATS = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    '''A second attempt, as plugins for flaky tests make it.'''
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+FLAKY = """
+attempts = []
+
+def test_inference(size, optimization, measure_inference):
+    measure_inference(size, optimization)
+    attempts.append(optimization)
+    assert len(attempts) > 1
+"""
+
+
+def test_a_repeated_attempt_takes_the_place_of_the_failed_one(project: Project) -> None:
+    project.pytester.makeconftest(REPEATS)
+    (project.pytester.path / "benchmarks" / "test_inference.py").write_text(FLAKY)
+    result = project.run("--perf-save", "--benchmark-json=out.json")
+    assert result.ret == pytest.ExitCode.OK
+    (path,) = project.baselines
+    for written in (path, project.pytester.path / "out.json"):
+        assert [m.case.label for m in read_run(written).measurements] == ["n-eager", "n-batched"]
+        names = [each["name"] for each in json.loads(written.read_text())["benchmarks"]]
+        assert names == ["test_inference[n-eager]", "test_inference[n-batched]"]
+
+
+@pytest.mark.parametrize(("options", "outcome"), [((), "skipped"), (("--benchmark-compare",), "failed")])
+def test_a_process_of_xdist_passes_nothing_that_it_did_not_measure(
+    project: Project, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], outcome: str
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    result = project.run(*options, "-rfs")
+    result.assert_outcomes(**{outcome: 2})
+    result.stdout.fnmatch_lines(["*pytest-xdist switches benchmarks off: nothing is measured*Use -n0.*"])
+
+
+def test_a_missing_case_of_an_installed_package_is_seen(project: Project) -> None:
+    inner = project.pytester.mkpydir("package") / "benchmarks"
+    (project.pytester.path / "benchmarks").rename(inner)
+    (inner / "__init__.py").touch()
+    project.run("--pyargs", "--perf-save", target="package.benchmarks")
+    assert len(project.baselines) == 1
+    (inner / "test_inference.py").write_text(TEST.replace("test_inference(size", "test_renamed(size"))
+    project.monkeypatch.setattr(Backend, "check_available", unavailable)
+    result = project.run("--pyargs", "--benchmark-compare", target="package.benchmarks")
+    result.stdout.fnmatch_lines(["MISSING n-batched: *"])
+
+
+@pytest.mark.slow
+def test_the_installed_benchmarks_are_the_repositorys(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(
+        "--pyargs", "yolo_perf.benchmarks", "--collect-only", "-q", "--perf-sizes=n"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*test_inference.py::test_inference[[]n-eager]"])
 
 
 def test_skipped_benchmarks_pass(project: Project) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from yolo_perf.backends.registry import find
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
+from yolo_perf.guest import FIXTURES, SWEEP
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import FIXTURES, SWEEP, PerfSession
+from yolo_perf.session import SPREAD, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
@@ -59,8 +60,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class _Rounds:
     """Pytest-benchmark as the stopwatch of one test."""
 
-    def __init__(self, benchmark: Any):
+    def __init__(self, benchmark: Any, state: "PerfSession"):
         self._benchmark = benchmark
+        self._state = state
 
     def __call__(self, target: Callable[[], object], plan: "Plan") -> tuple[float, ...]:
         """Seconds of every timed round."""
@@ -77,7 +79,7 @@ class _Rounds:
     def mistakes(self) -> Iterator[None]:
         """What cannot run here is a skip, and a user's mistake a failure without a traceback."""
         try:
-            with _outcomes():
+            with _outcomes(self._state):
                 yield
         except pytest.fail.Exception:
             self._benchmark._mode = "failed before timing"  # else the host warns of an unused fixture on top
@@ -87,7 +89,8 @@ class _Rounds:
 @pytest.fixture
 def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureInference]:
     """Measure one case through pytest-benchmark: agreement first, then rounds, then figures in extra_info."""
-    state, rounds = _state(request.config), _Rounds(benchmark)
+    state = _state(request.config)
+    rounds = _Rounds(benchmark, state)
     nodeid: str = request.node.nodeid
 
     def measure(size: str, optimization: str) -> "Measurement":
@@ -104,7 +107,8 @@ def measure_inference(request: pytest.FixtureRequest, benchmark: Any) -> Iterato
 @pytest.fixture
 def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureStages]:
     """Take pictures through all stages of one case; a round is one picture, or one batch."""
-    state, rounds = _state(request.config), _Rounds(benchmark)
+    state = _state(request.config)
+    rounds = _Rounds(benchmark, state)
 
     def measure(size: str, optimization: str) -> "StageRun":
         from yolo_perf.analysis.stages import Pipeline, stage_figures
@@ -119,7 +123,7 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
             rounds(step, plan)
         run = pipeline.result(plan.rounds, step.host(), untimed=plan.warmup_rounds)
         if run.times:
-            state.stages.append(run)
+            state.keep(state.stages, run)
             benchmark.extra_info.update(stages=stage_figures(run), pictures=run.pictures, data=run.data)
         return run
 
@@ -130,7 +134,8 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
 @pytest.fixture
 def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[MeasureThroughput]:
     """Time one batch on one number of threads."""
-    state, rounds = _state(request.config), _Rounds(benchmark)
+    state = _state(request.config)
+    rounds = _Rounds(benchmark, state)
 
     def measure(size: str, optimization: str, batch: int, threads: int) -> "Timed":
         from yolo_perf.analysis.conditions import page_faults_per_image, switches_per_round
@@ -139,7 +144,7 @@ def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterat
             case = state.bench.case(size, find(optimization), batch=batch, threads=threads)
             timed = state.bench.measure_throughput(case, rounds)
         if timed.round_seconds:
-            state.throughput.append(timed)
+            state.keep(state.throughput, timed)
             benchmark.extra_info.update(
                 latency_s=timed.latency_s,
                 images_per_s=timed.images_per_s,
@@ -164,12 +169,12 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
 
         _skip_if_off(request.config)
         bench, backend = state.bench, find(optimization)
-        with _outcomes():
+        with _outcomes(state):
             case = bench.case(size, backend)
             found = memory.measure_memory(
                 case, bench.subject(size), backend, state.settings.data, state.settings.allocator
             )
-        state.memory.append(found)
+        state.keep(state.memory, found)
         return found
 
     with progress(request.config):
@@ -183,9 +188,9 @@ def measure_accuracy(request: pytest.FixtureRequest) -> Iterator[MeasureAccuracy
 
     def measure(size: str, optimization: str) -> "Accuracy":
         _skip_if_off(request.config)
-        with _outcomes():
+        with _outcomes(state):
             found = state.judge(size).judge(find(optimization))
-        state.accuracy.append(found)
+        state.keep(state.accuracy, found)
         return found
 
     with progress(request.config):
@@ -201,13 +206,13 @@ def measure_layers(request: pytest.FixtureRequest) -> Iterator[MeasureLayers]:
         from yolo_perf.analysis.layers import profile_layers
 
         _skip_if_off(request.config)
-        with _outcomes():
+        with _outcomes(state):
             found = profile_layers(
                 state.bench, size, find(optimization), budget_s=state.settings.analysis_budget_s
             )
         if not found.complete:
             raise KeyboardInterrupt  # which the profile took for its end
-        state.layers.append(found)
+        state.keep(state.layers, found)
         return found
 
     with progress(request.config):
@@ -230,8 +235,10 @@ def _skip_if_off(config: pytest.Config) -> None:
 
 
 @contextmanager
-def _outcomes() -> Iterator[None]:
-    """Errors of ours as pytest's outcomes."""
+def _outcomes(state: "PerfSession") -> Iterator[None]:
+    """Errors of ours as pytest's outcomes; no test passes that was to measure and cannot."""
+    if state.spread:
+        raise (pytest.fail.Exception(SPREAD, pytrace=False) if state.judges else pytest.skip.Exception(SPREAD))
     try:
         yield
     except BackendUnavailable as error:

@@ -1,19 +1,38 @@
 """A pytest session that measures: its settings, its baseline, and how it ends."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import re
 import shlex
+import sys
+import warnings
 from collections.abc import Generator, Set
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
+from yolo_perf.guest import (
+    ACCURACY,
+    BENCH,
+    FIXTURE,
+    FIXTURES,
+    LAYERS,
+    MEMORY,
+    STAGES,
+    SWEEP,
+    TOOK,
+    HeldWarnings,
+    fixtures_of,
+    mistaken,
+    uncaptured,
+)
 from yolo_perf.options import read_settings, setting_text
 from yolo_perf.progress import Forecast, progress
 from yolo_perf.settings import ANALYSED
@@ -39,12 +58,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIXTURE = "measure_inference"
-SWEEP = "measure_throughput"
-ACCURACY = "measure_accuracy"
-LAYERS = "measure_layers"
-STAGES, MEMORY = "measure_stages", "measure_memory"
-FIXTURES = (FIXTURE, STAGES, SWEEP, MEMORY, ACCURACY, LAYERS)
 HOST_TABLE = tuple(
     f"--benchmark-{word}"
     for word in ("verbose", "columns", "sort", "group-by", "name", "time-unit", "histogram", "cprofile")
@@ -53,6 +66,8 @@ HOST_TABLE = tuple(
 BEST = "best"
 """Among the names of optimisations: what `yolo-perf best` found."""
 LAST_RUN = "last-run.json"
+NOTHING = f"Nothing to compare or save here: no test uses {FIXTURE}."
+SPREAD = "pytest-xdist switches benchmarks off: nothing is measured, compared or saved. Use -n0."
 
 
 class PerfSession:
@@ -78,6 +93,10 @@ class PerfSession:
         self.memory: list[Memory] = []
         self.accuracy: list[Accuracy] = []
         self.layers: list[LayerProfile] = []
+        self._running = ""  # the node id of the test that runs
+        self._found: dict[
+            str, list[tuple[list[Any], Any]]
+        ] = {}  # by node id: what it found, and where that is kept
         self._judge: Judge | None = None
         self._judging = False
         self.comparisons: tuple[Comparison, ...] = ()
@@ -94,17 +113,16 @@ class PerfSession:
         self._history: tuple[Run, ...] = ()  # the baseline's machine's sessions up to it, oldest first
         self._calibration: Calibration | None = None
         self._peaks_after: Peaks | None = None
-        self._baseline_error: YoloPerfError | None = None
-        self._asked = config.getoption("benchmark_compare", None)
-        if isinstance(self._asked, str) and (not self._asked or Path(self._asked).is_dir()):
-            raise UsageError(
-                f"--benchmark-compare took {self._asked!r} for the saved run. Write --benchmark-compare=NUMBER, "
-                "or put the option last: pytest benchmarks/ --benchmark-compare"
-            )
-        if (self._asked or config.option.perf_save) and config.getoption("dist", "no") != "no":
-            raise UsageError("pytest-xdist switches benchmarks off: nothing can be compared or saved. Use -n0.")
-        if self._asked:
-            self._choose_baseline()
+        self._ours = False  # whether a test of this session uses this suite: known once they are collected
+        asked = config.getoption("benchmark_compare", None)
+        self._asked: str | bool | None = asked if isinstance(asked, str) else bool(asked) or None
+        if self._asked is not None and (mistake := mistaken(self._asked, config)):
+            raise UsageError(mistake)
+        self._held = HeldWarnings() if self._asked is not None else None
+        if self._held:
+            config.add_cleanup(partial(self._held.say, config))  # of a session that ends before it began
+        if config.option.perf_save and config.getoption("dist", "no") != "no":
+            raise UsageError(SPREAD)
         self._beside: Run | Reference | None = None
         if config.option.perf_beside:
             from yolo_perf.verdict.baselines import locate_saved, read_saved
@@ -200,10 +218,10 @@ class PerfSession:
         return self.config.rootpath / setting_text(self.config, "baselines")
 
     def _choose_baseline(self) -> None:
-        """Find and read the baseline now: it is better to hear of a damaged one before measuring.
+        """Find and read the baseline before measuring: it is better to hear of a damaged one now.
 
         A bare --benchmark-compare means this machine's newest; with a value, a file or the start of a number.
-        pytest-benchmark is told the choice, so that its own table shows the same file.
+        Raises UsageError or BaselineError.
         """
         from yolo_perf.machine.identity import describe, identify
         from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run, require_baseline
@@ -211,33 +229,26 @@ class PerfSession:
         from yolo_perf.verdict.sessions import history_to
 
         asked = self._asked
+        if asked == "":
+            raise UsageError(TOOK.format(asked))
         path = Path(asked) if isinstance(asked, str) else None
         machine = identify(with_torch=False)
         if path is None or not path.is_file():
-            if path is not None and len(path.parts) > 2:
-                raise UsageError(f"No such saved run: {path}. Give a file, or a number as in 0001.")
             path = find_baseline(self._baselines, machine, asked if isinstance(asked, str) else "")
         if path is None:
             others = machines_in(self._baselines)
-            self._baseline_error = BaselineError(
+            raise BaselineError(
                 f"No baseline for this machine ({describe(machine)})"
                 + (f" matches {asked!r}" if isinstance(asked, str) else "")
                 + f" in {self._baselines}"
                 + (f"; there are some for {', '.join(others)}" if others else "")
                 + ". Record one: pytest benchmarks/ --perf-save"
             )
-            if asked is True and others:
-                self.config.option.benchmark_compare = None  # the folder is ours: nothing for the host to find
-            return
-        try:
-            run = read_run(path)
-            require_baseline(path, run)
-            self._history = history_to(path, run)
-            self._calibration = read_calibration(self._baselines, machine)
-            self.baseline = (path, run)
-            self.config.option.benchmark_compare = str(path)
-        except BaselineError as error:
-            self._baseline_error = error
+        run = read_run(path)
+        require_baseline(path, run)
+        self._history = history_to(path, run)
+        self._calibration = read_calibration(self._baselines, machine)
+        self.baseline = (path, run)
 
     def judge(self, size: str) -> "Judge":
         """Who judges the detections of a size; the previous size's judge is let go, for memory's sake."""
@@ -252,8 +263,13 @@ class PerfSession:
         """Keep a measurement; its figures for pytest-benchmark's `extra_info`, in SI units."""
         from yolo_perf.analysis.figures import figures
 
-        self.measurements.append(measurement)
+        self.keep(self.measurements, measurement)
         return figures(measurement, self.bench.peaks)
+
+    def keep(self, kind: list[Any], result: object) -> None:
+        """Keep what the running test found, among its kind."""
+        kind.append(result)
+        self._found.setdefault(self._running, []).append((kind, result))
 
     # Hooks, in the order of a session.
 
@@ -261,37 +277,95 @@ class PerfSession:
         """A case that was deselected is not missing."""
         self._deselected.update(item.nodeid for item in items)
 
+    def pytest_sessionstart(self) -> None:
+        """Everybody has started, pytest-benchmark too."""
+        if self._held:
+            self._held.stop()
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Speak up before measuring where the session asks for something that cannot be had."""
-        asking = [item for item in session.items if {*FIXTURES} & {*getattr(item, "fixturenames", ())}]
-        self._judging = any(ACCURACY in getattr(item, "fixturenames", ()) for item in asking)
-        measuring = [item for item in asking if FIXTURE in getattr(item, "fixturenames", ())]
-        if not asking or session.config.option.collectonly:
+        """Learn whose session this is; speak up before measuring where it asks for what cannot be had."""
+        used = [(item, fixtures_of(item)) for item in session.items]
+        asking = [item for item, names in used if names & {*FIXTURES}]
+        self._ours = bool(asking) or any(BENCH in names for _, names in used)
+        measuring = [item for item, names in used if FIXTURE in names]
+        theirs = [item for item, names in used if "benchmark" in names and not names & {*FIXTURES}]
+        if self._held and (theirs or not asking):
+            self._held.say(self.config)
+        if session.config.option.collectonly:
             return
+        if not asking:
+            if self.config.option.perf_save and session.items:
+                raise pytest.UsageError(NOTHING)
+            return
+        self._judging = any(ACCURACY in names for _, names in used)
+        host = self._host()
+        if not (host.skip or self.spread):
+            self._prepare(session, host, asking, measuring, bool(theirs))
+
+    def _host(self) -> Any:
+        """The session of pytest-benchmark. Raises pytest.UsageError where it is switched off or blocked."""
         host = getattr(self.config, "_benchmarksession", None)
         if host is None:
-            raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
-        if host.skip:
-            return
+            raise pytest.UsageError(
+                "These benchmarks need pytest-benchmark, which is off (-p no:benchmark, or --codspeed)."
+            )
+        return host
+
+    def _prepare(
+        self,
+        session: pytest.Session,
+        host: Any,
+        asking: list[pytest.Item],
+        measuring: list[pytest.Item],
+        theirs: bool,
+    ) -> None:
+        """Make ready to measure. Raises pytest.UsageError where that cannot be had, before anything is timed."""
         if self._speaks_for_host(session.items):
             host.quiet = True  # of its table alone: what it writes, and finds regressed, it still says
         self.config.pluginmanager.register(Forecast(self.config, asking), "yolo-perf-forecast")
         try:
+            _ = self.bench.machine
             len(self.bench.dataset)
         except YoloPerfError as error:
             raise pytest.UsageError(str(error)) from error
         if not measuring:
-            if self._asked or self.config.option.perf_save:
-                raise pytest.UsageError(f"Nothing to compare or save here: no test uses {FIXTURE}.")
+            if self.config.option.perf_save or (self.judges and not theirs):
+                raise pytest.UsageError(NOTHING)
             return
         self._collected.update(item.nodeid for item in measuring)
         self._labels.update((item.nodeid, _label(item)) for item in measuring)
-        if self._baseline_error:
-            raise pytest.UsageError(str(self._baseline_error))
         if self.config.option.perf_save and self.settings.slow_down:
             raise pytest.UsageError("--perf-save with --perf-slow-down: a drill never becomes a baseline.")
+        if self._asked is not None:
+            try:
+                self._choose_baseline()
+            except YoloPerfError as error:
+                raise pytest.UsageError(str(error)) from error
+            self._tell_host(host, also=theirs)
         self._check_labels()
         self._active = True
+
+    @property
+    def spread(self) -> bool:
+        """Whether this is one of pytest-xdist's processes, which measure nothing."""
+        return "PYTEST_XDIST_WORKER" in os.environ
+
+    @property
+    def judges(self) -> bool:
+        """Whether this session is asked to compare or to save."""
+        return self._asked is not None or bool(self.config.option.perf_save)
+
+    def _tell_host(self, host: Any, *, also: bool) -> None:
+        """Let pytest-benchmark show, and check, the baseline of this suite; `also` what it has chosen itself."""
+        assert self.baseline  # noqa: S101 - chosen by now
+        its_own = host.compared_mapping if also else {}
+        host.compare = str(self.baseline[0])
+        with warnings.catch_warnings(record=True) as told, uncaptured(self.config):
+            warnings.simplefilter("always")
+            host.handle_loading()
+            for each in told:  # as where it starts: seen, and no error of the collection
+                sys.stderr.write(warnings.formatwarning(each.message, each.category, each.filename, each.lineno))
+        host.compared_mapping = {**its_own, **host.compared_mapping}
 
     def _speaks_for_host(self, items: list[pytest.Item]) -> bool:
         """Whether pytest-benchmark's table would say what ours does, and nobody asks for it.
@@ -321,6 +395,17 @@ class PerfSession:
                         f"--perf-margins names {label!r}, which neither this session nor the baseline measures."
                     )
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test that runs again, as plugins for repeated attempts make it, takes back what it found before."""
+        self._running = item.nodeid
+        for kind, result in self._found.pop(item.nodeid, ()):
+            kind.remove(result)
+        self._absence.pop(item.nodeid, None)
+        host = getattr(self.config, "_benchmarksession", None)
+        if host is not None and fixtures_of(item) & {*FIXTURES}:
+            host.benchmarks[:] = [each for each in host.benchmarks if each.fullname != item.nodeid]
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember why a case was not measured."""
         if report.skipped:
@@ -332,6 +417,8 @@ class PerfSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Leave out what makes every two sessions' machines differ: momentary clock, host name, kernel build."""
+        if not self._ours:
+            return
         for name in ("hz_actual", "hz_actual_friendly"):
             machine_info.get("cpu", {}).pop(name, None)
         machine_info.pop("node", None)
@@ -405,7 +492,7 @@ class PerfSession:
             self._save(session)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """The table and the verdict, after the host's own table."""
         reporter = terminalreporter
         if self._results:
@@ -440,7 +527,7 @@ class PerfSession:
         for markup, line in self._lines:
             reporter.write_line(line, **({markup: True} if markup else {}))
 
-    def _write_sweeps(self, reporter: pytest.TerminalReporter) -> None:
+    def _write_sweeps(self, reporter: "pytest.TerminalReporter") -> None:
         """What was also measured: a line each; all tables with -v, or where they are all that there is."""
         from yolo_perf.report.session import also_measured, whole_tables
 
@@ -505,7 +592,7 @@ class PerfSession:
 
     def _nothing_measured(self, session: pytest.Session) -> None:
         disabled = self.config._benchmarksession.disabled  # type: ignore[attr-defined]
-        if disabled and not (self._asked or self.config.option.perf_save):
+        if disabled and not self.judges:
             return
         self._say("Nothing was measured: no verdict.", "red")
         if session.exitstatus == pytest.ExitCode.OK:
@@ -628,7 +715,7 @@ class PerfSession:
                 location=(file, None, f"gate[{label}]"),
                 keywords={},
                 outcome="failed",
-                longrepr="\n".join(reasons),
+                longrepr=_Reasons("\n".join(reasons)),  # type: ignore[arg-type]  # what pytest asks of one it has
                 when="call",
             )
             self.config.hook.pytest_runtest_logreport(report=report)
@@ -684,6 +771,16 @@ class PerfSession:
         lost = sorted(before - {measurement.case.label for measurement in self.measurements})
         return f"{_relative(path)} has {', '.join(lost)} too. Measure those as well, or remove it." if lost else ""
 
+    def _at(self, argument: str) -> list[Path]:
+        """Where the tests are that an argument of pytest's names: a path, or a package with --pyargs."""
+        path = (self.config.invocation_params.dir / argument).resolve()
+        if not self.config.option.pyargs or path.exists():
+            return [path]
+        with contextlib.suppress(ImportError, ValueError):
+            if spec := importlib.util.find_spec(argument):
+                return [Path(each).resolve() for each in spec.submodule_search_locations or [spec.origin or ""]]
+        return []
+
     def _expected(self, measurement: "Measurement") -> bool:
         """Whether this session was asked for a baseline's case.
 
@@ -694,14 +791,28 @@ class PerfSession:
         if nodeid in self._collected:
             return True
         file = (self.config.rootpath / nodeid.partition("::")[0]).resolve()
-        here = self.config.invocation_params.dir
-        arguments = [(here / argument).resolve() for argument in self.config.args if "::" not in argument]
+        arguments = [
+            place for argument in self.config.args if "::" not in argument for place in self._at(argument)
+        ]
         return (
             nodeid not in self._deselected
             and measurement.case.size in settings.sizes
             and (not settings.optimizations or measurement.case.backend in settings.optimizations)
             and any(file.is_relative_to(argument) for argument in arguments)
         )
+
+
+class _Reasons:
+    """A failure without a traceback, as every pytest from 8 on shows and shortens one."""
+
+    def __init__(self, text: str):
+        self.reprcrash = SimpleNamespace(message=text)
+
+    def __str__(self) -> str:
+        return self.reprcrash.message  # type: ignore[no-any-return]
+
+    def toterminal(self, tw: Any) -> None:
+        tw.line(str(self))
 
 
 def _relative(path: Path) -> Path:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from yolo_perf.analysis.memory import require_memory
 from yolo_perf.analysis.parity import Seen
 from yolo_perf.backends.artefacts import kept
 from yolo_perf.backends.registry import Backend, backends
+from yolo_perf.machine.versions import version
 from yolo_perf.pace import STEP, Steps
 from yolo_perf.pipeline import boxes, images, labels, letterbox
 from yolo_perf.pipeline.boxes import Detections
@@ -44,7 +44,7 @@ Precisions = tuple[float | None, float | None]
 CONFIDENCE, IOU, MAX_DETECTIONS = 0.001, 0.6, 300
 SQNR_PICTURES = 16
 """Outputs are 7 MB a picture: of so many eager's are kept."""
-PACKAGES = ("torch", "onnxruntime", "openvino", "opencv-python-headless", "pycocotools", "numpy")
+PACKAGES = ("torch", "onnxruntime", "openvino", "cv2", "pycocotools", "numpy")
 PROGRESS_STEP = 32
 
 
@@ -147,7 +147,7 @@ class Judge:
             "protocol": protocol,
             "isa": " ".join(self.bench.machine.isa),
             "sources": hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest(),
-            **{name: _version(name) for name in PACKAGES},
+            **{name: version(name) for name in PACKAGES},
         }
 
     def _scores(self, backend: Backend, case: Case, protocol: Protocol) -> _Scores:
@@ -289,10 +289,3 @@ def _at_batch(infer: "Infer", batch: int) -> "Infer":
 
 def _sources(package: object) -> list[Path]:
     return sorted(Path(str(package.__file__)).parent.glob("*.py"))  # type: ignore[attr-defined]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

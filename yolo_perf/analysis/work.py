@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from math import prod
 from typing import Annotated, Any
 
 import msgspec
 
 from yolo_perf.backends.artefacts import kept, source_digest
+from yolo_perf.machine.versions import version
 from yolo_perf.records import Bound, Count, Dtype, Peaks, Work
 from yolo_perf.yolov5.sizes import check_image_size, check_size
 

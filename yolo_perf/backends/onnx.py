@@ -4,13 +4,13 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo_perf.backends.artefacts import artefact, discard, source_digest
 from yolo_perf.backends.registry import Backend, Executed, Subject
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.machine.versions import version
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:

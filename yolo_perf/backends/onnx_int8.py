@@ -8,7 +8,6 @@ DequantizeLinear pairs that the runtime folds into integer convolutions: unsigne
 
 import logging
 from contextlib import contextmanager, redirect_stdout
-from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from yolo_perf.backends.onnx import (
     readable_export,
 )
 from yolo_perf.backends.registry import Backend, Executed, Subject
+from yolo_perf.machine.versions import version
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:

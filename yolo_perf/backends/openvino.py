@@ -8,7 +8,6 @@ import logging
 import os
 import zipfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from yolo_perf.backends.onnx import OUTPUT, export_key, exported, last_module, r
 from yolo_perf.backends.onnx_int8 import quiet
 from yolo_perf.backends.registry import Backend, Executed, Subject
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.machine.versions import version
 from yolo_perf.records import Case
 
 if TYPE_CHECKING:

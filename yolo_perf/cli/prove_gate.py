@@ -216,9 +216,9 @@ def _left(of_pairs: Left | None, seconds: float | None) -> Left:
 
 def _described(setup: "Setup") -> str:
     """What the recorded pairs have in common beside the machine."""
-    from importlib import metadata
+    from yolo_perf.machine.versions import version
 
-    versions = (f"{name} {metadata.version(name)}" for name in ("torch", "onnxruntime", "numpy"))
+    versions = (f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy"))
     weights = "official weights where there are any" if setup.data else "seeded weights"
     return (
         f"{','.join(setup.sizes)} {','.join(setup.optimizations) or 'all'}, {setup.image_size} px, "

@@ -8,23 +8,29 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 
+from yolo_perf.errors import UsageError
 from yolo_perf.machine import sysfs
 from yolo_perf.machine.executes import executing
 from yolo_perf.machine.isa import normalise
+from yolo_perf.machine.versions import version
 from yolo_perf.records import Machine
 
 _LIBRARIES = {
-    "torch": ("torch",),
-    "onnxruntime": ("onnxruntime",),
-    "numpy": ("numpy",),
-    "opencv": ("opencv-python-headless", "opencv-python"),
-    "pytest-benchmark": ("pytest-benchmark",),
+    "torch": "torch",
+    "onnxruntime": "onnxruntime",
+    "numpy": "numpy",
+    "opencv": "cv2",
+    "pytest-benchmark": "pytest_benchmark",
 }
+"""Names in a record, and the modules that are imported."""
 _MARKETING = re.compile(
     r"\((?:R|TM)\)|\bwith Radeon.*|@.*|\b\d+-Core\b|\b(?:CPU|Processor)\b|\b\d+th Gen\b", re.IGNORECASE
+)
+NO_CPUINFO = (
+    "The module cpuinfo cannot be imported: py-cpuinfo and py-cpuinfo2 share its files, and removing one removes "
+    "them. Install it again: pip install --force-reinstall py-cpuinfo2"
 )
 _UNIDENTIFIED = "unidentified"
 """The CPU says that it is virtual, but nothing says by what."""
@@ -32,8 +38,14 @@ _UNIDENTIFIED = "unidentified"
 
 @functools.cache
 def identify(*, with_torch: bool = True) -> Machine:
-    """The Machine we are on, within half a second; `with_torch` adds oneDNN's version for torch's import."""
-    import cpuinfo
+    """The Machine we are on, within half a second; `with_torch` adds oneDNN's version for torch's import.
+
+    Raises UsageError where the package that asks the CPU is broken.
+    """
+    try:
+        import cpuinfo
+    except ImportError as error:  # as after `pip uninstall py-cpuinfo` beside py-cpuinfo2: they share their files
+        raise UsageError(NO_CPUINFO) from error
 
     versions = library_versions()
     if with_torch and (onednn := onednn_version()) is not None:
@@ -92,16 +104,8 @@ def read_machine(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that decide speed, read from metadata: nothing is imported."""
-    versions: dict[str, str] = {}
-    for name, distributions in _LIBRARIES.items():
-        for distribution in distributions:
-            try:
-                versions[name] = metadata.version(distribution)
-            except metadata.PackageNotFoundError:
-                continue
-            break
-    return versions
+    """Versions of the libraries that decide speed, of those that can be imported."""
+    return {name: text for name, module in _LIBRARIES.items() if (text := version(module))}
 
 
 def onednn_version() -> str | None:

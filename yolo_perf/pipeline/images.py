@@ -3,8 +3,9 @@
 A picture is always decoded from its file's bytes, a drawn one too: the stage "load" is timed.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -139,18 +140,26 @@ def decode(data: bytes, label: str) -> NDArray[np.uint8]:
             f"Cannot use {label}: {header.width} x {header.height} pixels are more than "
             f"{MAX_PIXELS // 10**6} million. Make it smaller or remove it."
         )
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # OpenCV prints what our own message says with the name
-    try:
-        picture: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        picture = None
-    finally:
-        logging.setLogLevel(level)
+    picture: NDArray[np.uint8] | None = None
+    with _silent(), contextlib.suppress(cv2.error):
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise DataError(f"Cannot use {label}: its {header.format} data does not decode. Replace or remove it.")
     return picture
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """OpenCV prints nothing meanwhile: our own message says the same, with the name."""
+    import cv2
+
+    logging = getattr(cv2.utils, "logging", cv2)  # where these functions are before OpenCV 4.13
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
 
 
 def _pictures_in(folder: Path) -> tuple[Path, ...]:

@@ -26,6 +26,8 @@ from yolo_perf.records import SCHEMA, LayerProfile, Machine, Measurement, Refere
 
 BLOCK = "yolo_perf"
 REFERENCES = "reference"
+SHIPPED = Path(__file__).parent.parent / REFERENCES
+"""Published machines that come with this package."""
 MAX_BYTES = 1 << 28
 _NUMBER = re.compile(r"(\d{4,})_.*\.json")
 
@@ -114,9 +116,9 @@ def locate_saved(name: str, folder: Path) -> Path:
             return Path(name)
     except OSError as error:  # a name that no file system takes
         raise BaselineError(f"No saved run {name[:40]!r}...: {error.strerror}.") from error
-    reference = folder / REFERENCES / f"{name}.json"
-    if reference.is_file():
-        return reference
+    published = next((path for path in _references(folder) if path.stem == name), None)
+    if published is not None:
+        return published
     if own := _paths(folder / name):
         return own[-1]
     known = ", ".join(names_in(folder)) or "none"
@@ -125,8 +127,7 @@ def locate_saved(name: str, folder: Path) -> Path:
 
 def names_in(folder: Path) -> tuple[str, ...]:
     """Names that `locate_saved` finds in a folder of baselines: of published machines, and of measured ones."""
-    references = sorted(path.stem for path in (folder / REFERENCES).glob("*.json"))
-    return (*references, *machines_in(folder))
+    return (*(path.stem for path in _references(folder)), *machines_in(folder))
 
 
 def machines_in(folder: Path) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ def machines_in(folder: Path) -> tuple[str, ...]:
 def inventory(folder: Path) -> tuple[Shelf, ...]:
     """Every machine of a folder of baselines, then every published one. A damaged file is named, not raised."""
     machines = (_shelf(name, _paths(folder / name)) for name in machines_in(folder))
-    return (*machines, *map(_published, sorted((folder / REFERENCES).glob("*.json"))))
+    return (*machines, *map(_published, _references(folder)))
 
 
 def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tuple[tuple[Path, Run], ...]:
@@ -321,6 +322,12 @@ def _as_run(path: Path, saved: Run | Reference) -> Run:
             f"To see them beside this machine: yolo-perf compare {path}"
         )
     return saved
+
+
+def _references(folder: Path) -> tuple[Path, ...]:
+    """The published machines: those of a folder of baselines, and the others that come with this package."""
+    found = {path.stem: path for place in (SHIPPED, folder / REFERENCES) for path in place.glob("*.json")}
+    return tuple(found[name] for name in sorted(found))
 
 
 def _shelf(name: str, paths: Sequence[Path]) -> Shelf:

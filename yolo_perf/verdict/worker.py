@@ -289,14 +289,11 @@ def _python_loop() -> int:
 
 def _libraries() -> dict[str, str]:
     """Versions that decide speed, and the interpreter's."""
-    from importlib import metadata
-
+    version = beside("versions").version
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("torch", "onnxruntime", "numpy", "llvmlite"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        if text := version(name):
+            found[name] = text
     return found
 
 

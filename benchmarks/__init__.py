@@ -1,0 +1,1 @@
+"""The benchmarks of the suite. Installed without a checkout: `pytest --pyargs yolo_perf.benchmarks`."""
