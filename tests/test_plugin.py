@@ -525,6 +525,14 @@ def test_a_process_of_xdist_passes_nothing_that_it_did_not_measure(
     result.stdout.fnmatch_lines(["*pytest-xdist switches benchmarks off: nothing is measured*Use -n0.*"])
 
 
+def test_another_plugins_stopwatch_is_none(project: Project) -> None:
+    project.monkeypatch.setattr("pytest_benchmark.fixture.BenchmarkFixture.__module__", "another_plugin")
+    result = project.run("-rf")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*Another plugin took the fixture `benchmark` from pytest-benchmark*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_a_missing_case_of_an_installed_package_is_seen(project: Project) -> None:
     inner = project.pytester.mkpydir("package") / "benchmarks"
     (project.pytester.path / "benchmarks").rename(inner)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from yolo_perf.backends.registry import find
-from yolo_perf.errors import BackendUnavailable, YoloPerfError
+from yolo_perf.errors import BackendUnavailable, UsageError, YoloPerfError
 from yolo_perf.guest import FIXTURES, SWEEP
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.analysis.timing import Plan
     from yolo_perf.records import Accuracy, LayerProfile, Measurement, Memory, StageRun, Timed
+
+TAKEN = (
+    "Another plugin took the fixture `benchmark` from pytest-benchmark, as pytest-codspeed does with --codspeed: "
+    "nothing can be measured. Run these benchmarks without it."
+)
 
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
@@ -80,6 +85,8 @@ class _Rounds:
         """What cannot run here is a skip, and a user's mistake a failure without a traceback."""
         try:
             with _outcomes(self._state):
+                if not type(self._benchmark).__module__.startswith("pytest_benchmark"):
+                    raise UsageError(TAKEN)
                 yield
         except pytest.fail.Exception:
             self._benchmark._mode = "failed before timing"  # else the host warns of an unused fixture on top

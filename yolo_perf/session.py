@@ -306,9 +306,7 @@ class PerfSession:
         """The session of pytest-benchmark. Raises pytest.UsageError where it is switched off or blocked."""
         host = getattr(self.config, "_benchmarksession", None)
         if host is None:
-            raise pytest.UsageError(
-                "These benchmarks need pytest-benchmark, which is off (-p no:benchmark, or --codspeed)."
-            )
+            raise pytest.UsageError("These benchmarks need pytest-benchmark, which is off (-p no:benchmark).")
         return host
 
     def _prepare(
