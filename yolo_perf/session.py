@@ -289,8 +289,8 @@ class PerfSession:
         self._ours = bool(asking) or any(BENCH in names for _, names in used)
         measuring = [item for item, names in used if FIXTURE in names]
         theirs = [item for item, names in used if "benchmark" in names and not names & {*FIXTURES}]
-        if self._held and (theirs or not asking):
-            self._held.say(self.config)
+        if self._held:
+            self._held.say(self.config) if theirs or not asking else self._held.drop()
         if session.config.option.collectonly:
             return
         if not asking:
@@ -788,7 +788,8 @@ class PerfSession:
         nodeid, settings = measurement.nodeid, self.settings
         if nodeid in self._collected:
             return True
-        file = (self.config.rootpath / nodeid.partition("::")[0]).resolve()
+        name = nodeid.partition("::")[0]
+        file = (self.config.rootpath / name).resolve()
         arguments = [
             place for argument in self.config.args if "::" not in argument for place in self._at(argument)
         ]
@@ -796,7 +797,8 @@ class PerfSession:
             nodeid not in self._deselected
             and measurement.case.size in settings.sizes
             and (not settings.optimizations or measurement.case.backend in settings.optimizations)
-            and any(file.is_relative_to(argument) for argument in arguments)
+            # An installed test's node id begins at the package that pytest was given.
+            and any(file.is_relative_to(place) or (place / name).is_file() for place in arguments)
         )
 
 
