@@ -171,7 +171,9 @@ def test_what_is_named_is_what_is_looked_into(project: Project) -> None:
 def test_an_unknown_machine_to_stand_beside_names_the_references(project: Project) -> None:
     result = project.run("--perf-beside=nothing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: No saved run 'nothing'. Give a file, or one of those in *: laptop."])
+    result.stderr.fnmatch_lines(
+        ["ERROR: No saved run 'nothing'. Give a file, or one of those in *: laptop, *-6800hs."]
+    )
 
 
 def test_stages_alone_are_nothing_to_save(project: Project) -> None:

@@ -140,7 +140,7 @@ def machines_in(folder: Path) -> tuple[str, ...]:
 def inventory(folder: Path) -> tuple[Shelf, ...]:
     """Every machine of a folder of baselines, then every published one. A damaged file is named, not raised."""
     machines = (_shelf(name, _paths(folder / name)) for name in machines_in(folder))
-    return (*machines, *map(_published, _references(folder)))
+    return (*machines, *map(_published, sorted((folder / REFERENCES).glob("*.json"))))
 
 
 def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tuple[tuple[Path, Run], ...]:
