@@ -28,7 +28,7 @@ from yolo_perf.verdict.baselines import (
     require_baseline,
     save_baseline,
     sessions,
-    spread,
+    spreads,
     write_document,
 )
 
@@ -236,9 +236,9 @@ def test_the_spread_is_of_the_low_quantiles_of_like_cases() -> None:
         run(measurement((0.09, 0.04, 0.05)), measurement((9.0,), nodeid="again")),
         run(measurement((1.0,), image_size=320), measurement((1.0,), weights=weights)),
     ]
-    assert spread(runs, measurement()) == Spread(sessions=2, deviation=pytest.approx(math.sqrt(0.5)))  # type: ignore[arg-type]
-    assert spread(runs[:1], measurement()) == Spread(sessions=1, deviation=None)
-    assert spread((), measurement()) == Spread(sessions=0, deviation=None)
+    assert spreads(runs, [measurement()]) == [Spread(sessions=2, deviation=pytest.approx(math.sqrt(0.5)))]  # type: ignore[arg-type]
+    assert spreads(runs[:1], [measurement()]) == [Spread(sessions=1, deviation=None)]
+    assert spreads((), [measurement()]) == [Spread(sessions=0, deviation=None)]
 
 
 def test_a_folder_is_listed_with_its_damage(tmp_path: Path) -> None:

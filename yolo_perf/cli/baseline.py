@@ -53,7 +53,7 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
     """
     from yolo_perf.report import plain
     from yolo_perf.report.baselines import saved_run
-    from yolo_perf.verdict.baselines import locate_saved, read_run, sessions, spread
+    from yolo_perf.verdict.baselines import locate_saved, read_run, sessions, spreads
 
     path = _newest_here(baselines) if name is None else locate_saved(name, baselines)
     run = read_run(path)
@@ -62,11 +62,11 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
         others = [each for _, each in sessions(baselines, run.machine)]
     except BaselineError as error:
         others, unusable = [], str(error)
-    spreads = [spread(others, measurement) for measurement in run.measurements]
+    between = spreads(others, run.measurements)
     output.show(
-        lambda **style: saved_run(path, run, spreads, **style),
-        plain.saved_document(path, run, spreads),
-        plain.saved_rows(run, spreads),
+        lambda **style: saved_run(path, run, between, **style),
+        lambda: plain.saved_document(path, run, between),
+        lambda: plain.saved_rows(run, between),
     )
     if unusable:
         click.echo(f"Without the spread between sessions: {unusable}", err=True)

@@ -88,8 +88,8 @@ def history(
     blocks = report.BLOCKS if _can_show(report.BLOCKS, output) else report.ASCII
     output.show(
         lambda **style: report.history(found, blocks=blocks, **style),
-        report.document(found) if output.form == "json" else None,  # every point of every case: not for nothing
-        report.rows(found),
+        lambda: report.document(found),  # every point of every case: not for nothing
+        lambda: report.rows(found),
     )
     damaged = [each.reason for each in absences if each.kind in ("damaged", "foreign")]
     for reason in damaged:

@@ -38,12 +38,20 @@ class Output:
     form: Literal["table", "json", "csv"]
     path: Path | None
 
-    def show(self, table: "Callable[..., str]", document: object, rows: Sequence[Row] = ()) -> None:
-        """Print one form. `table` takes `width` and `color`; `rows` hold scalars under the same keys each."""
+    def show(
+        self,
+        table: "Callable[..., str]",
+        document: "object | Callable[[], object]",
+        rows: "Sequence[Row] | Callable[[], Sequence[Row]]" = (),
+    ) -> None:
+        """Print one form. `table` takes `width` and `color`; `rows` hold scalars under the same keys each.
+
+        What is dear to make is given as a function, and made where it is asked for.
+        """
         if self.form == "json":
-            text = json.dumps(document, indent=2, allow_nan=False)
+            text = json.dumps(document() if callable(document) else document, indent=2, allow_nan=False)
         elif self.form == "csv":
-            text = csv_text(rows)
+            text = csv_text(rows() if callable(rows) else rows)
         else:
             text = table(**style(to_terminal=self.path is None))
         end_step()

@@ -12,6 +12,7 @@ from yolo_perf.records import Commit, Run
 from yolo_perf.report import tables
 from yolo_perf.report.remarks import remarks
 from yolo_perf.report.tables import columns, printable, render, wrapped
+from yolo_perf.report.telling import left_out, telling
 from yolo_perf.verdict.baselines import Shelf, Spread
 
 
@@ -34,6 +35,9 @@ def listing(shelves: Sequence[Shelf], here: str, *, width: int = 80, color: bool
 
 def saved_run(path: Path, run: Run, spreads: Sequence[Spread], *, width: int = 80, color: bool = False) -> str:
     """One saved run: when and of which source, machine and roofs, its cases, and how far sessions lie apart."""
+    whole, run = run, telling(run)
+    chosen = {id(m) for m in run.measurements}
+    spreads = [each for m, each in zip(whole.measurements, spreads, strict=True) if id(m) in chosen]
     run = msgspec.convert(_printable(msgspec.to_builtins(run)), Run)  # a file may come from anywhere
     settings = ", ".join(f"{name} {value}" for name, value in run.configuration.items() if value not in (None, ""))
     kept = {
@@ -54,7 +58,7 @@ def saved_run(path: Path, run: Run, spreads: Sequence[Spread], *, width: int = 8
             tables.machine(run.machine, run.peaks, width=width, color=color),
             "",
             tables.results(run, width=width, color=color) if run.measurements else "No inference was measured.",
-            *(wrapped(line, width) for line in remarks(run)),
+            *(wrapped(line, width) for line in (*remarks(run), left_out(whole, run)) if line),
             "",
             _spreads(run, spreads, width=width, color=color),
         ]

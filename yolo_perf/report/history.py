@@ -10,6 +10,7 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.records import Commit
 from yolo_perf.report.tables import columns, printable, render, wrapped
+from yolo_perf.report.telling import MOST_CASES, first_of
 from yolo_perf.settings import LATENCY_MARGIN
 from yolo_perf.verdict.history import Change, Creep, History, MachineHistory, Point, Series
 
@@ -118,7 +119,8 @@ def document(found: History) -> Row:
 def _machine(machine: MachineHistory, *, width: int, color: bool, blocks: str) -> str:
     table = columns("case", ("sessions", "first ms", "last ms", "trend %", "spread %"))
     named = list(zip(names(machine), machine.series, strict=True))
-    for name, series in named:
+    shown = _most_telling(named)
+    for name, series in shown:
         table.add_row(
             Text(name, style="bold red" if series.regressed else ""),
             str(len(series.points)),
@@ -129,24 +131,38 @@ def _machine(machine: MachineHistory, *, width: int, color: bool, blocks: str) -
         )
     lines = render(table, width=width, color=color).splitlines()
     first_row = len(lines) - table.row_count
-    for i, (_, series) in reversed(list(enumerate(named))):
-        if len(series.points) > 1:
-            lines.insert(first_row + i + 1, _below(series, blocks))
+    told_of = lines[:first_row]
+    for line, (_, series) in zip(lines[first_row:], shown, strict=True):
+        told_of += [line, _below(series, blocks)] if len(series.points) > 1 else [line]
     newest = max(each.points[-1].created for each in machine.series)
     oldest = min(each.points[0].created for each in machine.series)
     heading = f"{machine.described}: {machine.sessions} session{'' if machine.sessions == 1 else 's'}, "
     told = [
-        *(creep_line(name, each, each.creep) for name, each in named if each.creep),
-        *(change_line(name, each, change) for name, each in named for change in each.changes),
+        *(creep_line(name, each, each.creep) for name, each in shown if each.creep),
+        *(change_line(name, each, change) for name, each in shown for change in each.changes),
     ]
     return "\n".join(
         [
             wrapped(f"{heading}{oldest:%Y-%m-%d} to {newest:%Y-%m-%d}", width),
-            *lines,
+            *told_of,
+            *([] if len(shown) == len(named) else [first_of(named)]),
             *([""] if told else []),
             *(wrapped(line, width, "    ") for line in told or ["No change of level, and nothing creeps."]),
         ]
     )
+
+
+def _most_telling(named: list[tuple[str, Series]]) -> list[tuple[str, Series]]:
+    """At most as many series as a reader takes in, in their order: what regressed, changed or creeps first."""
+    if len(named) <= MOST_CASES:
+        return named
+
+    def order(pair: tuple[str, Series]) -> tuple[bool, bool, float]:
+        series = pair[1]
+        return not series.regressed, not (series.changes or series.creep), -abs((series.trend or 1.0) - 1.0)
+
+    chosen = {id(series) for _, series in sorted(named, key=order)[:MOST_CASES]}
+    return [pair for pair in named if id(pair[1]) in chosen]
 
 
 def _below(series: Series, blocks: str) -> str:

@@ -5,6 +5,8 @@ escape, so no name can end the script that holds it. A content security policy f
 """
 
 import json
+from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,6 +18,7 @@ from yolo_perf.report import tables
 from yolo_perf.report.charts import charts
 from yolo_perf.report.page_tables import figure_tables, verdict_tables
 from yolo_perf.report.remarks import remarks
+from yolo_perf.report.telling import left_out, telling
 from yolo_perf.verdict.story import Story, headline
 
 
@@ -28,23 +31,40 @@ def page(story: Story, library: str, *, title: str = "yolo-perf report") -> str:
         trim_blocks=True,
         finalize=_text,
     )
-    run = story.subject
-    drawn = charts(story)
+    whole = story.subject
+    run = telling(whole, story.comparisons) if whole is not None else None
+    kept = {m.case.id for m in run.measurements} if run is not None and run is not whole else None
+    shown = replace(story, subject=run, history=_kept(story.history, kept))
+    drawn = charts(shown)
     return environment.get_template("page.html.j2").render(
         title=title,
         version=__version__,
         headline=headline(story),
         story=story,
         verdicts=verdict_tables(story),
-        remarks=remarks(run) if run is not None else [],
+        remarks=[*remarks(run), *_missing(whole, run)] if run is not None and whole is not None else [],
         subject=_subject(run) if run is not None else "",
         absent=_absent(run) if run is not None else (),
         charts=drawn,
-        tables=figure_tables(story),
+        tables=figure_tables(shown),
         figures=_script({chart.name: chart.figure for chart in drawn}),
         rounds=_script(_rounds(run) if run is not None else []),
         library=Markup(library),  # noqa: S704 - Plotly's own file, not a user's
     )
+
+
+def _kept(history: Sequence[Run], cases: Set[str] | None) -> tuple[Run, ...]:
+    """The sessions with these cases alone; as they are where there is no choice."""
+    if cases is None:
+        return tuple(history)
+    return tuple(
+        replace(run, measurements=tuple(m for m in run.measurements if m.case.id in cases)) for run in history
+    )
+
+
+def _missing(whole: Run, shown: Run) -> list[str]:
+    said = left_out(whole, shown, "`yolo-perf export --format csv` has all")
+    return [said] if said else []
 
 
 def _text(value: object) -> object:

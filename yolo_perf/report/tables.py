@@ -15,6 +15,7 @@ from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import LayerCount, beyond, bound
 from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
+from yolo_perf.report.telling import left_out, telling
 from yolo_perf.verdict.accuracy import standing
 
 MOVES = "What only renames or moves elements (view, permute, split, stack) has no arithmetic to count."
@@ -38,6 +39,8 @@ STYLES: dict[Verdict, str] = {
 
 def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80, color: bool = False) -> str:
     """The run's table: a heading for each size, a row for each optimisation, changes against a baseline."""
+    comparisons = tuple(comparisons)
+    whole, run = run, telling(run, comparisons)
     changes = _changes(comparisons)
     judged = {each.case.id: each for each in run.accuracy}
     precise = by_labels(run)
@@ -57,7 +60,8 @@ def results(run: Run, comparisons: Iterable[Comparison] = (), *, width: int = 80
     first_row = len(lines) - table.row_count
     for row, shared in reversed(headings.items()):
         lines.insert(first_row + row, render(shared, width=width, color=color))
-    return "\n".join(lines)
+    more = left_out(whole, run)
+    return "\n".join([*lines, wrapped(more, width)] if more else lines)
 
 
 def comparison_lines(comparisons: Sequence[Comparison]) -> list[tuple[Verdict, str]]:

@@ -22,7 +22,7 @@ from yolo_perf.analysis.conditions import beside_other_work
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
-from yolo_perf.records import SCHEMA, LayerProfile, Machine, Measurement, Reference, Run
+from yolo_perf.records import SCHEMA, Case, LayerProfile, Machine, Measurement, Reference, Run
 
 BLOCK = "yolo_perf"
 REFERENCES = "reference"
@@ -155,19 +155,19 @@ def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tupl
     return found
 
 
-def spread(runs: Sequence[Run], measurement: Measurement) -> Spread:
-    """Standard deviation of ln(low quantile) of a measurement's case over sessions: relative, of n - 1.
+def spreads(runs: Sequence[Run], measurements: Sequence[Measurement]) -> list[Spread]:
+    """Standard deviation of ln(low quantile) of each measurement's case over sessions: relative, of n - 1.
 
     The rounds of a session are one observation of it (Kalibera & Jones 2013), so they are never pooled. A case
     is the same under the same settings with the same weights.
     """
-    logs = []
+    logs: dict[tuple[Case, str], list[float]] = {}
     for run in runs:
-        akin = (m for m in run.measurements if m.case == measurement.case)
-        same = next((m for m in akin if m.weights.digest == measurement.weights.digest), None)
-        if same is not None:
-            logs.append(math.log(low_quantile(same.round_seconds)))
-    return Spread(sessions=len(logs), deviation=stdev(logs) if len(logs) > 1 else None)
+        first = {(m.case, m.weights.digest): m for m in reversed(run.measurements)}
+        for subject, m in first.items():
+            logs.setdefault(subject, []).append(math.log(low_quantile(m.round_seconds)))
+    found = (logs.get((m.case, m.weights.digest), []) for m in measurements)
+    return [Spread(sessions=len(each), deviation=stdev(each) if len(each) > 1 else None) for each in found]
 
 
 def lost_by(folder: Path, run: Run) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Machines side by side: saved runs and published references in one form. Informs; decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from yolo_perf.analysis.figures import utilization
@@ -12,6 +12,8 @@ from yolo_perf.units import clock_phrase, signed_percent
 from yolo_perf.verdict.sessions import steady_latency_s
 from yolo_perf.yolov5.sizes import SIZES
 
+Roofs = Callable[[Case, int], float | None]
+"""The least seconds an image of a case with so many classes."""
 BEST = "best"
 EFFICIENCY_MARGIN = 0.10
 """Wide: roofs are measured too, and what else sets two machines apart is not in them."""
@@ -48,10 +50,14 @@ def column(saved: Run | Reference) -> Column:
     """A run or a reference as a column. A run's fastest optimisation of each size stands under "best" too."""
     if isinstance(saved, Reference):
         return _published(saved)
-    cells = {(m.case.size, m.case.backend): _cell(m, saved) for m in saved.measurements}
-    for size in dict.fromkeys(size for size, _ in cells):
-        fastest = min((m for m in saved.measurements if m.case.size == size), key=lambda m: m.latency_s)
-        cells[size, BEST] = _cell(fastest, saved, of=fastest.case.backend)
+    least = _roofs(saved.peaks)
+    cells = {(m.case.size, m.case.backend): _cell(m, saved, least) for m in saved.measurements}
+    fastest_of: dict[str, Measurement] = {}
+    for m in saved.measurements:
+        if m.case.size not in fastest_of or m.latency_s < fastest_of[m.case.size].latency_s:
+            fastest_of[m.case.size] = m
+    for size, fastest in fastest_of.items():
+        cells[size, BEST] = _cell(fastest, saved, least, of=fastest.case.backend)
     return Column(
         name=describe(saved.machine),
         published=False,
@@ -151,8 +157,8 @@ def _published_efficiency(result: PublishedResult, reference: Reference) -> floa
     return None if least is None else least / result.latency_s
 
 
-def _cell(measurement: Measurement, run: Run, of: str = "") -> Cell:
-    least = _roof_s(measurement.case, measurement.weights.classes, run.peaks)
+def _cell(measurement: Measurement, run: Run, roofs: Roofs, of: str = "") -> Cell:
+    least = roofs(measurement.case, measurement.weights.classes)
     return Cell(
         latency_s=measurement.latency_s,
         images_per_s=measurement.images_per_s,
@@ -160,6 +166,19 @@ def _cell(measurement: Measurement, run: Run, of: str = "") -> Cell:
         efficiency=None if least is None else least / steady_latency_s(measurement),
         of=of,
     )
+
+
+def _roofs(peaks: Peaks) -> Roofs:
+    """`_roof_s` under these roofs, worked out once for cases that are the same to them."""
+    known: dict[tuple[str, int, str, int, int], float | None] = {}
+
+    def least(case: Case, classes: int) -> float | None:
+        same = (case.size, case.image_size, case.dtype, case.batch, classes)
+        if same not in known:
+            known[same] = _roof_s(case, classes, peaks)
+        return known[same]
+
+    return least
 
 
 def _roof_s(case: Case, classes: int, peaks: Peaks) -> float | None:

@@ -7,8 +7,10 @@ beforehand: the machine's calibrated one, else a wide default. What a session su
 """
 
 import math
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
@@ -17,7 +19,7 @@ from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.analysis.work import bound, layer_counts, roof_seconds
 from yolo_perf.errors import UsageError
 from yolo_perf.machine.identity import describe, fingerprint, slug
-from yolo_perf.records import Case, Comparison, Machine, Measurement, Metric, Peaks, Run, Verdict, Work
+from yolo_perf.records import Case, Comparison, Dtype, Machine, Measurement, Metric, Peaks, Run, Verdict, Work
 from yolo_perf.settings import LATENCY_MARGIN, UTILIZATION_MARGIN
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict.baselines import sessions
@@ -202,23 +204,31 @@ def compute_share(measurement: Measurement, peaks: Peaks) -> float:
     A model that is not one of ours counts as one layer.
     """
     case = measurement.case
+    works = _layers(case.size, case.image_size, case.dtype, measurement.weights.classes) or (measurement.work,)
+    return _compute_share(works, case.batch, case.dtype, peaks.flops_per_s[case.dtype], peaks.bytes_per_s)
+
+
+@lru_cache(maxsize=1024)
+def _compute_share(
+    works: tuple[Work, ...], batch: int, dtype: Dtype, flops_per_s: float, bytes_per_s: float
+) -> float:
+    peaks = Peaks(flops_per_s={dtype: flops_per_s}, bytes_per_s=bytes_per_s, threads=1, method="")
     seconds = {"compute": 0.0, "memory": 0.0}
-    for work in _layers(case, measurement.weights.classes) or [measurement.work]:
-        shared = replace(work, weight_bytes=work.weight_bytes // case.batch)  # read once a batch
-        seconds[bound(shared, peaks, case.dtype)] += roof_seconds(shared, peaks, case.dtype)
+    for work in works:
+        shared = replace(work, weight_bytes=work.weight_bytes // batch)  # read once a batch
+        seconds[bound(shared, peaks, dtype)] += roof_seconds(shared, peaks, dtype)
     return seconds["compute"] / sum(seconds.values())
 
 
-def _layers(case: Case, classes: int) -> list[Work]:
+@lru_cache(maxsize=64)
+def _layers(size: str, image_size: int, dtype: Dtype, classes: int) -> tuple[Work, ...]:
     if classes > MAX_CLASSES:
-        return []
+        return ()
     try:
-        works = [
-            layer.work(case.image_size, case.dtype, folded=True) for layer in layer_counts(case.size, classes)
-        ]
+        works = [layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes)]
     except UsageError:  # a size or an image size that a file names and the model has not
-        return []
-    return [work for work in works if work.compulsory_bytes]
+        return ()
+    return tuple(work for work in works if work.compulsory_bytes)
 
 
 def _akin(run: Run, base: Run) -> bool:
@@ -232,18 +242,21 @@ def _pair(left: list[Measurement], heads: list[Measurement]) -> dict[int, Measur
     The same case in the same test first; then the same case in another test, which was renamed; last the same
     test under other settings, which is to be named as unlike rather than as new.
     """
-    kinships: tuple[Callable[[Measurement, Measurement], bool], ...] = (
-        lambda a, b: a.case.id == b.case.id and a.nodeid == b.nodeid,
-        lambda a, b: a.case.id == b.case.id,
-        lambda a, b: a.case.label == b.case.label and a.nodeid == b.nodeid,
+    kinships: tuple[Callable[[Measurement], tuple[str, str]], ...] = (
+        lambda m: (m.case.id, m.nodeid),
+        lambda m: (m.case.id, ""),
+        lambda m: (m.case.label, m.nodeid),
     )
     partners: dict[int, Measurement] = {}
-    for akin in kinships:
+    for kin in kinships:
+        free: dict[tuple[str, str], deque[Measurement]] = defaultdict(deque)
+        for each in left:
+            free[kin(each)].append(each)
         for head in heads:
-            partner = next((m for m in left if akin(m, head)), None) if id(head) not in partners else None
-            if partner is not None:
-                partners[id(head)] = partner
-                left.remove(partner)
+            if id(head) not in partners and (akin := free.get(kin(head))):
+                partners[id(head)] = akin.popleft()
+        taken = {id(each) for each in partners.values()}
+        left[:] = [each for each in left if id(each) not in taken]
     return partners
 
 
