@@ -118,7 +118,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
     def refuse(_path: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("yolo_perf.files.read", refuse)
     with pytest.raises(DataError, match=r"secret\.png: Permission denied"):
         load_image(path)
 

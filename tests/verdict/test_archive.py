@@ -122,13 +122,14 @@ def test_rubbish_is_damaged(tmp_path: Path, content: bytes) -> None:
 
 def test_what_is_no_file_or_too_large_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe.json")
-    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    monkeypatch.setattr("yolo_perf.files.MAX_BYTES", 10)
     kinds = [read_session(tmp_path / "none.json"), read_session(tmp_path / "pipe.json"), read_session(tmp_path)]
     kinds.append(read_session(write(tmp_path / "a.json", GOOD)))
     reasons = [each.reason for each in kinds if isinstance(each, Absence)]
     assert reasons[0].endswith(": No such file or directory.")
-    assert [reason.endswith("is no file.") for reason in reasons] == [False, True, True, False]
-    assert reasons[3].endswith("is larger than 0 MiB: not a saved run.")
+    assert reasons[1].endswith(": it is a FIFO, not a file.")
+    assert reasons[2].endswith(": it is a folder, not a file.")
+    assert reasons[3].endswith(": it is larger than 0 MiB.")
 
 
 def test_a_folder_is_searched_and_what_is_no_run_is_passed_over(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from tests.verdict.test_compare import write_reference
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import slug
 from yolo_perf.records import Commit
-from yolo_perf.verdict import baselines
 from yolo_perf.verdict.baselines import block
 from yolo_perf.verdict.benchmarks import printable, read_benchmarks
 
@@ -182,7 +181,7 @@ def test_a_published_machine_holds_no_benchmark(tmp_path: Path) -> None:
 
 def test_a_file_of_any_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "plain.json", plain())
-    monkeypatch.setattr(baselines, "MAX_BYTES", 10)
+    monkeypatch.setattr("yolo_perf.files.MAX_BYTES", 10)
     with pytest.raises(BaselineError, match="is larger than"):
         read_benchmarks(path)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from yolo_perf import files
 from yolo_perf.backends.registry import Subject, backends
 from yolo_perf.backends.subject import find_checkpoint, load_weights
 from yolo_perf.errors import DataError
@@ -50,7 +51,7 @@ def draw_detections(
             raise DataError(f"OpenCV cannot write a picture of {path.name}'s size as JPEG.")
         try:
             out.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(encoded.tobytes())
+            files.write(target, encoded.tobytes())
         except OSError as error:
             raise DataError(f"Cannot write {target}: {error.strerror or error}.") from error
         say(f"{target}: {len(found.scores)} objects")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from yolo_perf import files
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.machine import peaks as peaks_module
 from yolo_perf.machine.identity import fingerprint
@@ -22,7 +23,7 @@ def measure_roofs(machine: Machine) -> Peaks:
     path = _path(machine)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(peaks))
+        files.write(path, msgspec.json.encode(peaks))
     except OSError as error:
         log.info("The roofs could not be remembered: %s.", error)
     return peaks
@@ -38,7 +39,7 @@ def _last(machine: Machine) -> tuple[Peaks, str] | None:
     """What is remembered, None where that is nothing or damaged."""
     path = _path(machine)
     try:
-        peaks = msgspec.json.decode(path.read_bytes(), type=Peaks)
+        peaks = msgspec.json.decode(files.read(path), type=Peaks)
         measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except (OSError, *DAMAGE):
         return None

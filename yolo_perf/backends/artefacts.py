@@ -9,8 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from platformdirs import user_cache_path
 
+from yolo_perf import files
 from yolo_perf.errors import YoloPerfError
 
 log = logging.getLogger(__name__)
@@ -53,18 +52,14 @@ def artefact(
     started = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{label}-", dir=folder))
+        with files.scratch(folder) as scratch:
+            scratch.mkdir()
+            build(scratch / path.name)
+            with (scratch / path.name).open("rb+") as stream:
+                os.fsync(stream.fileno())
+            (scratch / path.name).replace(path)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    try:
-        build(scratch / path.name)
-        with (scratch / path.name).open("rb+") as stream:
-            os.fsync(stream.fileno())
-        (scratch / path.name).replace(path)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     log.log(level, "built %s in %.1f s", label, time.perf_counter() - started)
     return path
 
@@ -81,7 +76,7 @@ def kept(label: str, key: dict[str, str], kind: Any, make: Callable[[], T]) -> T
     def read() -> T:
         path = artefact(label, ".json", key, build, quiet=True)
         try:
-            found: T = msgspec.json.decode(path.read_bytes(), type=kind)
+            found: T = msgspec.json.decode(files.read(path), type=kind)
         except DAMAGE:
             log.debug("%s is damaged: making it anew", path.name)
             discard(path)

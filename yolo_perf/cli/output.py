@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import click
 
+from yolo_perf import files
 from yolo_perf.cli.terminal import end_step, has_color
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -89,18 +90,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; what is no file of its own (/dev/stdout) directly.
-
-    Raises YoloPerfError where it cannot be written.
-    """
-    target = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.tmp")
+    """Write a file as `files.write` does. Raises YoloPerfError where it cannot be written."""
     try:
-        target.write_bytes(content)
-        if target != path:
-            target.replace(path)
+        files.write(path, content)
     except OSError as error:
-        if target != path:
-            target.unlink(missing_ok=True)
         raise YoloPerfError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
@@ -130,8 +123,10 @@ def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Cal
 
 def check_writable(path: Path) -> None:
     """Raise UsageError where a file cannot come to be at `path`: better before a measurement than after it."""
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+    target = Path(os.path.realpath(path))
+    through = target.exists() and not target.is_file()  # /dev/stdout and its like are written to as they are
+    asked = [target] if through else [*([target] if target.exists() else []), target.parent]
+    if target.is_dir() or not target.parent.is_dir() or not all(os.access(each, os.W_OK) for each in asked):
         raise UsageError(f"Cannot write {path}. Name a file in a folder that exists and can be written.")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_perf import files
 from yolo_perf.errors import DataError
 from yolo_perf.pipeline.headers import BrokenPictureError, read_header
 from yolo_perf.pipeline.synthetic import draw_pictures
@@ -114,7 +115,7 @@ def _read(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"Not a picture file: {path}. Give a file, or remove it from the data folder.")
-        return path.read_bytes()
+        return files.read(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(f"Cannot read {path}: {reason}. Check the path and its permissions.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_perf import files
 from yolo_perf.errors import DataError
 from yolo_perf.pipeline.images import Dataset
 
@@ -93,11 +94,11 @@ def label_folder(dataset: Dataset) -> Path | None:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: these are no labels of one picture.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return files.read(path, MAX_BYTES).decode()
+    except UnicodeDecodeError as error:
         raise DataError(f"Cannot read the labels {path}: {error}.") from error
+    except OSError as error:
+        raise DataError(f"Cannot read the labels {path}: {error.strerror or error}.") from error
 
 
 def _check_classes(

@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from yolo_perf import files
 from yolo_perf.errors import DataError
 from yolo_perf.units import mebibytes
 
@@ -40,7 +41,7 @@ def unpack(archive: Path, into: Path, *, wanted: re.Pattern[str], limits: Limits
     any that goes beyond the limits condemn the archive. Nothing is written before all names and sizes are checked.
     Raises DataError where the archive cannot be used, and OSError where a file cannot be written.
     """
-    with archive.open("rb") as stream:
+    with files.opened(archive) as stream:
         try:
             opened = zipfile.ZipFile(stream)
         except _DAMAGE as error:

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +19,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from yolo_perf import files
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import describe, slug
 from yolo_perf.records import SCHEMA, Case, Commit, Count, Dtype, Machine, Positive, Seconds
-from yolo_perf.verdict.baselines import BLOCK, MAX_BYTES
+from yolo_perf.verdict.baselines import BLOCK
 from yolo_perf.verdict.history import Session, Subject
 
 log = logging.getLogger(__name__)
@@ -166,11 +166,11 @@ def read_folder(folder: Path, while_reading: Callable[[], object] = lambda: None
 
     What no run of this suite was saved into is left out without a word: other JSON lies in such folders.
     """
-    files = sorted(_files(folder))
-    if len(files) < INDEXED_FROM:
-        found: Iterable[Reading] = read_files([path for path, _, _ in files])
+    listed = sorted(_files(folder))
+    if len(listed) < INDEXED_FROM:
+        found: Iterable[Reading] = read_files([path for path, _, _ in listed])
     else:
-        found = _through_index(folder, files, while_reading)
+        found = _through_index(folder, listed, while_reading)
     return tuple(each for each in found if isinstance(each, Session) or each.kind != "foreign")
 
 
@@ -197,13 +197,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
 def _decoded(path: Path) -> _Run | None:
     """The thin view of a file, None where it has no block of ours. Raises BaselineError where it is damaged."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise BaselineError(f"{path} is no file.")
-        if found.st_size > MAX_BYTES:
-            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
-        with path.open("rb", buffering=0) as stream:
-            run = _decoder.decode(stream.read()).yolo_perf
+        run = _decoder.decode(files.read(path)).yolo_perf
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
     except DAMAGE as error:
@@ -291,21 +285,21 @@ def _read_chunk(paths: Sequence[Path]) -> list[Reading]:
 
 
 def _through_index(
-    folder: Path, files: Sequence[tuple[Path, int, int]], while_reading: Callable[[], object]
+    folder: Path, listed: Sequence[tuple[Path, int, int]], while_reading: Callable[[], object]
 ) -> list[Reading]:
     """The readings by path: those of unchanged files from the index, which is then brought up to date."""
     place = _index_path(folder)
     index = _load(place)
     known: dict[Path, Reading] = {}
-    for path, modified, size in files:
+    for path, modified, size in listed:
         entry = index.entries.get(str(path.relative_to(folder)))
         if entry is not None and (entry.modified_ns, entry.size) == (modified, size):
             known[path] = _restored(path, entry, index)
-    unread = [path for path, _, _ in files if path not in known]
+    unread = [path for path, _, _ in listed if path not in known]
     known.update(zip(unread, read_files(unread, while_reading), strict=True))
-    if unread or len(index.entries) != len(files):
-        _keep(place, folder, files, known)
-    return [known[path] for path, _, _ in files]
+    if unread or len(index.entries) != len(listed):
+        _keep(place, folder, listed, known)
+    return [known[path] for path, _, _ in listed]
 
 
 def _index_path(folder: Path) -> Path:
@@ -317,7 +311,7 @@ def _index_path(folder: Path) -> Path:
 def _load(place: Path) -> _Index:
     """The index, an empty one where there is none or it is damaged."""
     try:
-        index = msgspec.msgpack.decode(place.read_bytes(), type=_Index)
+        index = msgspec.msgpack.decode(files.read(place), type=_Index)
     except (OSError, *DAMAGE):
         return _Index()
     last_machine, last_subjects = len(index.machines) - 1, len(index.subjects) - 1
@@ -353,14 +347,14 @@ def _restored(path: Path, entry: _Entry, index: _Index) -> Reading:
 
 
 def _keep(
-    place: Path, folder: Path, files: Sequence[tuple[Path, int, int]], readings: dict[Path, Reading]
+    place: Path, folder: Path, listed: Sequence[tuple[Path, int, int]], readings: dict[Path, Reading]
 ) -> None:
     """Write the index in one step. Where that cannot be, only the next call is slower."""
     machines: dict[tuple[str, str], int] = {}
     subjects: dict[tuple[Subject, ...], int] = {}
     places: dict[int, int] = {}  # by id(): a tuple of subjects takes long to hash
     entries = {}
-    for path, modified, size in files:
+    for path, modified, size in listed:
         reading = readings[path]
         entry = _Entry(modified_ns=modified, size=size)
         if isinstance(reading, Absence):
@@ -377,12 +371,6 @@ def _keep(
     index = _Index(machines=list(machines), subjects=list(subjects), entries=entries)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".history-", dir=place.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(msgspec.msgpack.encode(index))
-            Path(name).replace(place)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        files.write(place, msgspec.msgpack.encode(index))
     except OSError as error:
         log.info("What was read could not be kept: %s.", error)

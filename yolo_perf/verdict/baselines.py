@@ -7,17 +7,17 @@ Files are hostile until parsed: the block is decoded into typed records or refus
 
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import stdev
 from typing import Annotated, Any
 
 import msgspec
 
+from yolo_perf import files
 from yolo_perf.analysis.conditions import beside_other_work
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
@@ -28,7 +28,6 @@ BLOCK = "yolo_perf"
 REFERENCES = "reference"
 SHIPPED = Path(__file__).parent.parent / REFERENCES
 """Published machines that come with this package."""
-MAX_BYTES = 1 << 28
 _NUMBER = re.compile(r"(\d{4,})_.*\.json")
 
 
@@ -243,19 +242,13 @@ def save_baseline(document: Mapping[str, Any], folder: Path, machine: Machine) -
 def write_document(document: Mapping[str, Any], path: Path) -> None:
     """Write a run's document to a path in one step, replacing what is there. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = _scratch(_encoded(document), path.parent)
-    try:
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    files.write(path, _encoded(document))
 
 
 def content_of(path: Path) -> bytes:
     """A saved file's bytes. Raises BaselineError where it cannot be read or is too large."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a saved run.")
-        return path.read_bytes()
+        return files.read(path)
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
 
@@ -364,49 +357,12 @@ def _place(content: bytes, target: Path) -> Path:
     """Write a machine's next baseline, whole or not at all; its path."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        scratch = _scratch(content, target)
-        try:
-            return _claim(scratch, target)
-        finally:
-            scratch.unlink(missing_ok=True)
+        newest = max((number for number, _ in _numbered(target)), default=0)
+        return files.place(content, target, (f"{number:04d}_baseline.json" for number in count(newest + 1)))
     except OSError as error:
         raise BaselineError(
             f"Cannot save a baseline in {target}: {error.strerror or error}. Nothing was changed there."
         ) from error
-
-
-def _scratch(content: bytes, folder: Path) -> Path:
-    """The content in a temporary file of the same file system, flushed to disk."""
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
-
-
-def _claim(scratch: Path, target: Path) -> Path:
-    """Give the scratch file the next free number. A hard link fails where the name is taken: no race."""
-    number = max((number for number, _ in _numbered(target)), default=0)
-    while True:
-        number += 1
-        path = target / f"{number:04d}_baseline.json"
-        try:
-            os.link(scratch, path)
-        except FileExistsError:
-            continue
-        except OSError:  # a file system without hard links: take the name first, then fill it
-            try:
-                path.touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            scratch.replace(path)
-        return path
 
 
 def _paths(folder: Path) -> tuple[Path, ...]:

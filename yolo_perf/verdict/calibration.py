@@ -16,10 +16,11 @@ from typing import Annotated
 
 import msgspec
 
+from yolo_perf import files
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import fingerprint, slug
 from yolo_perf.records import Machine
-from yolo_perf.verdict.baselines import MAX_BYTES, write_document
+from yolo_perf.verdict.baselines import write_document
 from yolo_perf.verdict.sessions import SessionRules
 from yolo_perf.verdict.stats import shrunk_sd, signed_rank_interval
 
@@ -114,9 +115,7 @@ def read_calibration(folder: Path, machine: Machine) -> Calibration | None:
     """A machine's calibration, None where it has none. Raises BaselineError naming a file that is damaged."""
     path = folder / slug(machine) / FILE
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BaselineError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a calibration.")
-        content = path.read_bytes()
+        content = files.read(path)
     except FileNotFoundError:
         return None
     except OSError as error:

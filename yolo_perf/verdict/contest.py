@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from yolo_perf import files
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import UsageError, YoloPerfError
@@ -201,7 +202,7 @@ def remember(contest: Contest, machine: Machine) -> None:
     path = _path(machine, contest.size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(contest))
+        files.write(path, msgspec.json.encode(contest))
     except OSError as error:
         raise YoloPerfError(f"Cannot keep the result in {path} ({error.strerror or error}).") from error
 
@@ -213,7 +214,7 @@ def known_best(machine: Machine, size: str, weights: str = SEEDED) -> str:
     source says nothing of what these lose.
     """
     try:
-        contest = msgspec.json.decode(_path(machine, size).read_bytes(), type=Contest)
+        contest = msgspec.json.decode(files.read(_path(machine, size)), type=Contest)
     except (OSError, *DAMAGE):
         raise UsageError(
             f"No best optimisation of yolov5{size} is known for this machine. Find it: "

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from yolo_perf import files
 from yolo_perf.errors import BaselineError, UsageError
 from yolo_perf.records import Pair, SideRounds
 from yolo_perf.verdict.disturb import DISTURBANCES
@@ -98,12 +99,9 @@ def write_rows(rows: Rows, path: Path) -> None:
     content = header_line(rows.header) + b"".join(row_line(row) for row in rows.rows)
     if path.suffix == ".xz":
         content = lzma.compress(content, preset=9)
-    scratch = path.with_name(f".{path.name}.tmp")
     try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        files.write(path, content)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise BaselineError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
@@ -170,7 +168,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+    with files.opened(path) as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk
 

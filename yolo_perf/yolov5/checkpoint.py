@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from yolo_perf import files
 from yolo_perf.errors import CheckpointError
 from yolo_perf.yolov5.unpickle import (
     MAX_BYTES,
@@ -90,7 +91,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if not path.is_file():
             problem = "is not a file" if path.exists() else "does not exist"
             raise CheckpointError(f"{path} {problem}. Give the path of a YOLOv5 .pt file.")
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             archive = _Archive(file, source)
             tensors, names = _find_weights(archive.pickle(), source)
             state = _load_all(_canonical(tensors), archive)

@@ -1,0 +1,213 @@
+"""Files are written whole or not at all, and read only where they are files."""
+
+import ast
+import errno
+import os
+import stat
+import subprocess
+import sys
+import threading
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from yolo_perf import files
+
+PACKAGE = Path(__file__).parent.parent / "yolo_perf"
+POSIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+
+
+def test_a_file_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    files.write(path, b"one")
+    files.write(path, b"two")
+    assert files.read(path) == b"two"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert files.read(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than") as caught:
+        files.read(path, 4)
+    assert caught.value.errno == errno.EFBIG
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["a FIFO", "a device", "a folder", "a socket"])
+def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "link"
+    if kind == "a FIFO":
+        os.mkfifo(tmp_path / "it")
+    elif kind == "a folder":
+        (tmp_path / "it").mkdir()
+    elif kind == "a socket":
+        os.mknod(tmp_path / "it", stat.S_IFSOCK | 0o600)
+    path.symlink_to("/dev/zero" if kind == "a device" else tmp_path / "it")
+    with pytest.raises(OSError, match=f"it is {kind}, not a file"):
+        files.read(path)
+
+
+@POSIX
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    target = tmp_path / "far" / "target"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to(Path("far") / "target")
+    files.write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@POSIX
+def test_a_link_to_nothing_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    files.write(tmp_path / "link", b"new")
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+@POSIX
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device or address"):
+        files.write(tmp_path / "pipe", b"x")
+
+
+@POSIX
+def test_a_pipe_that_is_read_gets_all(tmp_path: Path) -> None:
+    pipe, content = tmp_path / "pipe", bytes(1 << 20)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    writer = threading.Thread(target=files.write, args=(pipe, content))
+    writer.start()
+    with os.fdopen(reader, "rb") as stream:
+        assert len(stream.read()) == len(content)
+    writer.join()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 252)
+    files.write(path, b"x")
+    assert path.read_bytes() == b"x"
+
+
+@POSIX
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even under the very name that is drawn."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    monkeypatch.setattr("yolo_perf.files.secrets.token_hex", lambda size: "ab" * size)
+    with files.scratch(tmp_path) as name:
+        pass
+    name.symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        files.write(tmp_path / "a", b"x")
+    assert victim.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("fails", ["replace", "fsync"])
+def test_what_fails_leaves_the_old_file_and_no_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*((Path, "replace", full) if fails == "replace" else (os, "fsync", full)))
+    with pytest.raises(OSError, match="No space left"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_places_are_taken_once(tmp_path: Path) -> None:
+    (tmp_path / "1").touch()
+    names = (str(number) for number in count(1))
+    assert files.place(b"x", tmp_path, names) == tmp_path / "2"
+    with pytest.raises(FileExistsError):
+        files.place(b"x", tmp_path, iter(["1", "2"]))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from yolo_perf import files
+with files.scratch(Path(sys.argv[1])) as name:
+    name.mkdir()
+    (name / "big").write_bytes(b"x")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@POSIX
+def test_what_a_kill_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    (left,) = tmp_path.glob(files.PATTERN)
+    with files.scratch(tmp_path) as mine:
+        mine.touch()
+        files.write(tmp_path / "a", b"x")
+        assert mine.exists(), "whose owner lives"
+        assert not left.exists()
+
+
+def test_what_another_host_writes_is_left_for_a_week(tmp_path: Path) -> None:
+    path = tmp_path / ".yolo-perf-000000-1-1-00000000.tmp"
+    path.touch()
+    files.clean(tmp_path)
+    assert path.exists()
+    os.utime(path, (0, 0))
+    files.clean(tmp_path)
+    assert not path.exists()
+
+
+def test_a_number_of_a_process_that_is_used_again_is_another(tmp_path: Path) -> None:
+    path = tmp_path / f".yolo-perf-{files._host()}-{os.getpid()}-12345-00000000.tmp"
+    path.touch()
+    files.clean(tmp_path)
+    assert not path.exists()
+
+
+ALLOWED = {
+    "files.py": "the one way",
+    "backends/artefacts.py": "fills a scratch folder",
+    "machine/memory.py": "asks the kernel",
+    "pipeline/download.py": "goes on with a part that was broken off, under a lock",
+    "pipeline/unpack.py": "fills a scratch folder",
+    "report/export/parquet.py": "fills a temporary folder",
+    "summary.py": "appends to a page that the provider collects",
+    "verdict/processes.py": "a lock",
+    "verdict/recording.py": "appends row by row, under a lock",
+    "verdict/worker.py": "its own standard output",
+}
+WRITERS = {"write_bytes", "write_text", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
+
+
+def writes(node: ast.AST) -> bool:
+    """Whether this is a call that writes a file in a way of its own."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name)) if name in WRITERS:
+            return True
+        case ast.Call(func=ast.Attribute(attr="open" | "fdopen") | ast.Name(id="open"), args=args, keywords=named):
+            given = [*args, *(each.value for each in named if each.arg == "mode")]
+            modes = [each.value for each in given if isinstance(each, ast.Constant)]
+            return any(isinstance(mode, str) and len(mode) < 4 and {*mode} & {*"wax+"} for mode in modes)
+    return False
+
+
+def test_nothing_is_written_in_another_way() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(map(writes, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    assert found - set(ALLOWED) == set(), "use files.write"
+    assert set(ALLOWED) - found == set(), "no longer needed"

@@ -1,0 +1,184 @@
+"""Files: written whole or not at all, read only where they are files. The one way for both in this package.
+
+What is written is filled under a name of its own beside its target, flushed to disk and put there in one step.
+What a kill leaves of that names its owner, and the next writer in that folder removes it once the owner is gone.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_BYTES = 1 << 28
+PATTERN = ".yolo-perf-*.tmp"
+"""Names of what is being written: in `.gitignore` too."""
+OTHERS_S = 7 * 86400.0
+"""Seconds after which what another host was writing, on a shared file system, is taken for left behind."""
+_OWNER = re.compile(r"\.yolo-perf-([0-9a-f]{6})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def read(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a regular file, or of what a link of that name leads to.
+
+    Raises OSError whose `strerror` says what it is instead, or that it has more than `most` bytes (MAX_BYTES).
+    Nothing but a regular file is opened: a FIFO would be waited for, a device may have no end.
+    """
+    most = MAX_BYTES if most is None else most
+    with opened(path, most) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:  # it grew meanwhile
+        raise _too_large(path, most)
+    return content
+
+
+@contextlib.contextmanager
+def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+    """A regular file, open for reading. Raises OSError as `read` does."""
+    _require_regular(path, path.stat())  # before it is opened: to open some devices is to act on them
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(stream.fileno())
+        _require_regular(path, found)
+        if most is not None and found.st_size > most:
+            raise _too_large(path, most)
+        yield stream
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, replacing what is there with its permissions; of a link, what it leads to.
+
+    What is no file (/dev/stdout, a FIFO that somebody reads) is written to directly. Raises OSError.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    try:
+        mode: int | None = target.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        _write_through(path, content)
+        return
+    with scratch(target.parent) as own:
+        _fill(own, content, None if mode is None else stat.S_IMODE(mode))
+        own.replace(target)
+
+
+def place(content: bytes, folder: Path, names: Iterable[str]) -> Path:
+    """Write a file under the first of these names that is free in a folder; its path. Raises OSError.
+
+    Two that do so at once get two names: a hard link fails where its name is taken.
+    """
+    with scratch(folder) as own:
+        _fill(own, content, None)
+        for name in names:
+            path = folder / name
+            try:
+                os.link(own, path)
+            except FileExistsError:
+                continue
+            except OSError:  # a file system without hard links: take the name first, then fill it
+                try:
+                    path.touch(exist_ok=False)
+                except FileExistsError:
+                    continue
+                own.replace(path)
+            return path
+    raise FileExistsError(errno.EEXIST, "every name is taken", str(folder))
+
+
+@contextlib.contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A name in a folder that nobody else has, for a file or a folder; what is there at the end is removed."""
+    clean(folder)
+    path = folder / f".yolo-perf-{_host()}-{os.getpid()}-{_started(os.getpid())}-{secrets.token_hex(4)}.tmp"
+    try:
+        yield path
+    finally:
+        _remove(path)
+
+
+def clean(folder: Path) -> None:
+    """Remove what processes that are gone were writing in a folder."""
+    for path in folder.glob(PATTERN):
+        with contextlib.suppress(OSError):
+            if _left_behind(path):
+                _remove(path)
+
+
+def _fill(path: Path, content: bytes, mode: int | None) -> None:
+    """Write a new file to the disk; its permissions are the user's usual ones where none are given."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(descriptor, "wb") as stream:
+        if mode is not None and hasattr(os, "fchmod"):
+            with contextlib.suppress(OSError):
+                os.fchmod(stream.fileno(), mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write to what is no file. A FIFO that nobody reads is refused (ENXIO), not waited for."""
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    with os.fdopen(descriptor, "wb") as stream:
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(stream.fileno(), True)
+        stream.write(content)
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG:
+        number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+        raise OSError(number, f"it is {_KINDS.get(kind, 'something else')}, not a file", str(path))
+
+
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB", str(path))
+
+
+def _left_behind(path: Path) -> bool:
+    """Whether the process that was writing this is gone."""
+    match = _OWNER.fullmatch(path.name)
+    if match is None or match[1] != _host():
+        return time.time() - path.lstat().st_mtime > OTHERS_S
+    return _started(int(match[2])) != int(match[3])
+
+
+def _started(process: int) -> int:
+    """When a process began, in whole seconds; 0 where there is none. Of numbers that are used again, which one."""
+    import psutil
+
+    try:
+        return int(psutil.Process(process).create_time())
+    except (psutil.Error, OverflowError, ValueError):
+        return 0
+
+
+@cache
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
