@@ -3,6 +3,7 @@
 import ast
 import errno
 import os
+import select
 import stat
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def test_a_pipe_that_is_read_gets_all(tmp_path: Path) -> None:
     os.set_blocking(reader, True)
     writer = threading.Thread(target=files.write, args=(pipe, content))
     writer.start()
+    select.select([reader], [], [])  # before the writer has come, a read would be at the end
     with os.fdopen(reader, "rb") as stream:
         assert len(stream.read()) == len(content)
     writer.join()
