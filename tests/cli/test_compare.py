@@ -66,8 +66,8 @@ def test_missing_fails_and_strict_minds_what_cannot_be_compared(files: Files) ->
 
 def test_a_baseline_brings_its_history(files: Files) -> None:
     paths = [
-        save_baseline({BLOCK: block(run(measurement((0.04,))))}, files.folder / "baselines", machine())
-        for _ in range(3)
+        save_baseline({BLOCK: block(run(measurement((seconds,))))}, files.folder / "baselines", machine())
+        for seconds in (0.0400, 0.0401, 0.0402)
     ]
     code, out, _ = files.compare(str(paths[1]), files.write("head", run(measurement())))
     assert (code, "(2 sessions, default noise)" in out) == (0, True)

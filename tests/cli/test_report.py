@@ -75,7 +75,9 @@ def test_the_sessions_of_the_folder_of_baselines_are_the_history(tmp_path: Path)
 
 def test_other_machines_and_references_mix(tmp_path: Path) -> None:
     reference = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
-    other = saved(tmp_path / "b.json", run(measurement((0.01,)), machine=machine(model=17), created="2020-01-01"))
+    other = saved(
+        tmp_path / "b.json", run(measurement((0.01,)), machine=machine(model=17), created="2020-01-01T00:00:00")
+    )
     assert call(saved(tmp_path / "a.json", full_run()), other, reference).exit_code == 0
 
 

@@ -51,12 +51,12 @@ class Table:
 
 def verdict_tables(story: Story) -> tuple[Table, ...]:
     """The tables that belong to the verdict: every pair's decisions, else every comparison."""
-    if story.pairs:
-        return tuple(_decisions(pairs, number) for number, pairs in enumerate(story.pairs, 1))
+    pairs = tuple(_decisions(each, number) for number, each in enumerate(story.pairs, 1))
     if not story.comparisons:
-        return ()
+        return pairs
     found = sorted(story.comparisons, key=lambda c: list(tables.STYLES).index(c.verdict))
     return (
+        *pairs,
         Table(
             name="comparisons",
             title=f"{tables.tally(story.comparisons)}",

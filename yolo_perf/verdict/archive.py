@@ -25,7 +25,7 @@ from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import describe, slug
 from yolo_perf.records import SCHEMA, Case, Commit, Count, Dtype, Machine, Positive, Seconds
-from yolo_perf.verdict.baselines import BLOCK
+from yolo_perf.verdict.baselines import BLOCK, FIRST_YEAR, LAST_YEAR, decoded
 from yolo_perf.verdict.history import Session, Subject
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ SHARED_FROM = 1000
 """So many unread files are worth the start of other processes."""
 CHUNK = 250
 MOST_PROCESSES = 4
-FIRST_YEAR, LAST_YEAR = 1970, 9999
 """Of a session: what lies outside is no time that every zone can say."""
 
 Kind = Literal["damaged", "interrupted", "slowed", "empty", "foreign"]
@@ -197,7 +196,11 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
 def _decoded(path: Path) -> _Run | None:
     """The thin view of a file, None where it has no block of ours. Raises BaselineError where it is damaged."""
     try:
-        run = _decoder.decode(files.read(path)).yolo_perf
+        content = files.read(path)
+        try:
+            run = _decoder.decode(content).yolo_perf
+        except msgspec.DecodeError:
+            run = decoded(content, _File).yolo_perf
     except OSError as error:
         raise BaselineError(f"Cannot read {path}: {error.strerror or error}.") from error
     except DAMAGE as error:

@@ -5,15 +5,19 @@
 Files are hostile until parsed: the block is decoded into typed records or refused with one sentence.
 """
 
+import contextlib
 import json
+import logging
 import math
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from statistics import stdev
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -21,10 +25,15 @@ from yolo_perf import files
 from yolo_perf.analysis.conditions import beside_other_work
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.identity import fingerprint, slug
 from yolo_perf.records import SCHEMA, Case, LayerProfile, Machine, Measurement, Reference, Run
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 BLOCK = "yolo_perf"
+FIRST_YEAR, LAST_YEAR = 1970, 9999
 REFERENCES = "reference"
 SHIPPED = Path(__file__).parent.parent / REFERENCES
 """Published machines that come with this package."""
@@ -148,10 +157,14 @@ def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tupl
     Raises BaselineError naming one that is damaged or no baseline.
     """
     paths = _paths(folder / slug(machine))[-most if most else None :]
-    found = tuple((path, read_run(path)) for path in paths)
-    for path, run in found:
+    found: dict[tuple[object, ...], tuple[Path, Run]] = {}
+    for path in paths:
+        run = read_run(path)
         require_baseline(path, run)
-    return found
+        first, _ = found.setdefault(identity(run), (path, run))
+        if first != path:
+            log.warning("%s holds the same session as %s: it counts once.", path, first)
+    return tuple(found.values())
 
 
 def spreads(runs: Sequence[Run], measurements: Sequence[Measurement]) -> list[Spread]:
@@ -191,9 +204,6 @@ def promote(path: Path, folder: Path, *, shrink: bool = False, anyway: bool = Fa
     run = _as_run(path, parsed(path, content))
     require_baseline(path, run)
     target = folder / slug(run.machine)
-    twin = next((kept for kept, other in _shelf(target.name, _paths(target)).runs if other == run), None)
-    if twin is not None:
-        raise BaselineError(f"{path} is a baseline already: {twin} holds the same session.")
     disturbed = {} if anyway else beside_other_work(run.measurements)
     if disturbed:
         raise BaselineError(
@@ -205,7 +215,12 @@ def promote(path: Path, folder: Path, *, shrink: bool = False, anyway: bool = Fa
             f"{path} lacks {', '.join(lost)}, which {find_baseline(folder, run.machine)} has: the gate would no "
             "longer see them. Promote a run that has these too, or give --shrink."
         )
-    return _place(content, target)
+    with _one_at_a_time(target):  # else several that promote the same session at once would all find none
+        shelf = _shelf(target.name, _paths(target)).runs
+        twin = next((kept for kept, other in shelf if identity(other) == identity(run)), None)
+        if twin is not None:
+            raise BaselineError(f"{path} is a baseline already: {twin} holds the same session.")
+        return _place(content, target)
 
 
 def outdated(folder: Path, *, keep: int, machine: str | None = None) -> tuple[Path, ...]:
@@ -245,6 +260,52 @@ def write_document(document: Mapping[str, Any], path: Path) -> None:
     files.write(path, _encoded(document))
 
 
+def decoded(content: bytes, kind: type[T]) -> T:
+    """JSON as typed records. NaN and infinities, which Python's json writes and JSON has not, are read as null.
+
+    Raises MsgspecError, RecursionError or UnicodeDecodeError.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        try:
+            plain = json.loads(content, parse_constant=lambda _: None)
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error
+        return msgspec.convert(plain, kind)
+
+
+def utc(moment: datetime) -> datetime:
+    """A moment in UTC, which it is taken to be in where it names no zone. Raises ValueError for an odd year."""
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise ValueError(f"a date in the year {moment.year}")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def in_order(found: Iterable[T], created: Callable[[T], Any], path: Callable[[T], Path]) -> list[T]:
+    """Oldest first: by date, but the numbered files of one folder by their numbers, as a clock may be set back."""
+    ordered = sorted(found, key=created)
+    places: dict[Path, list[int]] = {}
+    for place, each in enumerate(ordered):
+        if _NUMBER.fullmatch(path(each).name):
+            places.setdefault(path(each).parent, []).append(place)
+    for own in places.values():
+        numbered = sorted((ordered[place] for place in own), key=lambda each: _number(path(each)))
+        for place, each in zip(own, numbered, strict=True):
+            ordered[place] = each
+    return ordered
+
+
+def identity(run: Run) -> tuple[object, ...]:
+    """What makes two saved runs the same session, however their files are written: when, where, each round."""
+    rounds = tuple((m.case.id, m.nodeid, m.weights.digest, m.round_seconds) for m in run.measurements)
+    return run.created, fingerprint(run.machine), rounds
+
+
 def content_of(path: Path) -> bytes:
     """A saved file's bytes. Raises BaselineError where it cannot be read or is too large."""
     try:
@@ -256,7 +317,7 @@ def content_of(path: Path) -> bytes:
 def parsed(path: Path, content: bytes) -> Run | Reference:
     """The record in a file's content; BaselineError names the path that it came from."""
     try:
-        heads = msgspec.json.decode(content, type=_Head)
+        heads = decoded(content, _Head)
         head = heads.yolo_perf or heads.yolo_perf_reference
         if head is None:
             raise BaselineError(
@@ -269,12 +330,17 @@ def parsed(path: Path, content: bytes) -> Run | Reference:
                 "Upgrade yolo-perf, or record a new baseline: pytest benchmarks/ --perf-save"
             )
         if heads.yolo_perf is None:
-            return msgspec.json.decode(content, type=_ReferenceFile).yolo_perf_reference
-        run = msgspec.json.decode(content, type=_File).yolo_perf
+            return decoded(content, _ReferenceFile).yolo_perf_reference
+        run = decoded(content, _File).yolo_perf
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(
             f"{path} is damaged or not a saved run: {error}. Remove it, or restore it from git."
         ) from error
+    try:
+        # In one form, so that the order of texts is the order of moments.
+        run = replace(run, created=utc(msgspec.convert(run.created, datetime)).isoformat())
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BaselineError(f"{path} has no date: {run.created!r:.40}. It is damaged, or no saved run.") from error
     if flaw := _flaw(run):
         raise BaselineError(f"{path} has {flaw}: it is damaged, or not a saved run.")
     return run
@@ -350,7 +416,37 @@ def _published(path: Path) -> Shelf:
 
 
 def _encoded(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=1, default=str, allow_nan=False) + "\n").encode()
+    return (json.dumps(_finite(document), indent=1, default=str, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    """Plain values without what JSON has no word for: a test may put anything into its `extra_info`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Within, no other process of this machine is; where the system cannot lock a folder nothing is done."""
+    try:
+        import fcntl
+
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _place(content: bytes, target: Path) -> Path:
@@ -368,6 +464,11 @@ def _place(content: bytes, target: Path) -> Path:
 def _paths(folder: Path) -> tuple[Path, ...]:
     """The baselines of one machine's folder, oldest first."""
     return tuple(path for _, path in _numbered(folder))
+
+
+def _number(path: Path) -> int:
+    match = _NUMBER.fullmatch(path.name)
+    return int(match[1]) if match else 0
 
 
 def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -5,13 +5,15 @@ by node id: from their raw rounds where it has them (--benchmark-json, --benchma
 statistics that it saved. Files are hostile until parsed.
 """
 
+import hashlib
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,7 +21,9 @@ from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import plain_model, slug
 from yolo_perf.records import Commit, Measurement, Positive, Reference, Run, Seconds
-from yolo_perf.verdict.baselines import BLOCK, content_of, parsed
+from yolo_perf.verdict.baselines import BLOCK, content_of, decoded, parsed, utc
+
+log = logging.getLogger(__name__)
 
 REFERENCE_BLOCK = f"{BLOCK}_reference"
 _NO_COMMIT = ("unversioned", "unknown")  # what pytest-benchmark writes outside of a repository
@@ -76,6 +80,9 @@ class _Cpu:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MachineInfo:
     machine: str = ""
+    node: str = ""
+    system: str = ""
+    release: str = ""
     cpu: _Cpu | None = None
 
 
@@ -105,7 +112,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    benchmarks: tuple[_Entry, ...]
+    benchmarks: tuple[Any, ...]  # each is read by itself: one that cannot be does not take the others with it
     datetime: datetime
     machine_info: _MachineInfo | None = None
     commit_info: _CommitInfo | None = None
@@ -130,10 +137,10 @@ def printable(text: str) -> str:
 
 def _has_block(path: Path, content: bytes) -> bool:
     try:
-        found = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        found = decoded(content, dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path} is damaged or not a file of benchmarks: {error}.") from error
-    return any(bytes(found.get(name, b"null")) != b"null" for name in (BLOCK, REFERENCE_BLOCK))
+    return any(found.get(name) is not None for name in (BLOCK, REFERENCE_BLOCK))
 
 
 def _of_saved(path: Path, saved: Run | Reference) -> Benchmarks:
@@ -147,12 +154,8 @@ def _of_saved(path: Path, saved: Run | Reference) -> Benchmarks:
 
 def of_run(path: Path, run: Run) -> Benchmarks:
     """A run's measurements in the light form. Raises BaselineError naming the path where it has no date."""
-    try:
-        created = datetime.fromisoformat(run.created)
-    except ValueError as error:
-        raise BaselineError(f"{path} has no date: {run.created!r:.40}. It is damaged, or no saved run.") from error
     return Benchmarks(
-        created=_utc(path, created),
+        created=_utc(path, datetime.fromisoformat(run.created)),
         machine=slug(run.machine),
         cpu_model=printable(run.machine.cpu_model),
         commit=_commit(run.commit.id, run.commit.branch, dirty=run.commit.dirty),
@@ -191,7 +194,7 @@ def _of_rounds(
 def _of_plain(path: Path, content: bytes) -> Benchmarks:
     """The benchmarks of a file without our block."""
     try:
-        file = msgspec.json.decode(content, type=_File)
+        file = decoded(content, _File)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BaselineError(
             f"{path} has no `{BLOCK}` block, and is no sound file of pytest-benchmark's: {error}."
@@ -204,8 +207,26 @@ def _of_plain(path: Path, content: bytes) -> Benchmarks:
         machine=_machine_name(info),
         cpu_model=printable(cpu.brand_raw or cpu.brand),
         commit=_commit(commit.id, commit.branch, dirty=commit.dirty),
-        benchmarks=tuple(_plain(path, entry) for entry in file.benchmarks),
+        benchmarks=_readable(path, file.benchmarks),
     )
+
+
+def _readable(path: Path, entries: Iterable[Any]) -> tuple[Benchmark, ...]:
+    """The benchmarks that can be read; each of the others is named and left out. BaselineError where none can."""
+    found: list[Benchmark] = []
+    reasons: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        name = entry.get("fullname") if isinstance(entry, dict) else None
+        shown = printable(name)[:80] if isinstance(name, str) and name else f"number {number}"
+        try:
+            found.append(_plain(path, msgspec.convert(entry, _Entry)))
+        except (msgspec.ValidationError, BaselineError) as error:
+            reasons.append(f"{shown}: {error}")
+    if reasons and not found:
+        raise BaselineError(f"{path} holds no benchmark that can be read: {reasons[0]}")
+    for reason in reasons:
+        log.warning("%s: left out is benchmark %s", path, reason)
+    return tuple(found)
 
 
 def _plain(path: Path, entry: _Entry) -> Benchmark:
@@ -232,7 +253,11 @@ def _machine_name(info: _MachineInfo) -> str:
     cpu = info.cpu or _Cpu()
     brand = cpu.brand_raw or cpu.brand or info.machine
     count = "" if cpu.count is None else f"-{cpu.count}-cpus"
-    return (re.sub(r"[^a-z0-9]+", "-", plain_model(brand).lower()).strip("-")[:40] or "unknown-cpu") + count
+    name = re.sub(r"[^a-z0-9]+", "-", plain_model(brand).lower()).strip("-")[:40] or "unknown-cpu"
+    told = (info.system, info.release, info.node)
+    if not (cpu.brand_raw or cpu.brand) and any(told):  # else two machines of unknown CPUs would be one
+        count += f"-{hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:8]}"
+    return name + count
 
 
 def _commit(id_: str | None, branch: str | None, *, dirty: bool) -> Commit:
@@ -246,6 +271,6 @@ def _commit(id_: str | None, branch: str | None, *, dirty: bool) -> Commit:
 def _utc(path: Path, moment: datetime) -> datetime:
     """A moment in UTC, which it is taken to be in where it names no zone, as old files do."""
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
+        return utc(moment)
+    except (ValueError, OverflowError) as error:
         raise BaselineError(f"{path} has a date that no calendar holds: {moment}. It is damaged.") from error

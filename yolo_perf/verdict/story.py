@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_perf.machine.identity import describe
+from yolo_perf.machine.identity import slug
 from yolo_perf.records import Comparison, Reference, Run
 from yolo_perf.verdict.accuracy import compare_accuracy
+from yolo_perf.verdict.baselines import in_order
 from yolo_perf.verdict.saved_pairs import SavedPairs
 from yolo_perf.verdict.sessions import SessionRules, compare_runs, machine_differences
 
@@ -49,11 +50,12 @@ def tell(
     references = tuple(each for _, each in given if isinstance(each, Reference))
     if not runs:
         return Story(subject=None, pairs=pairs, others=references)
-    _, subject = max(runs, key=lambda pair: pair[1].created)
+    ordered = in_order(runs, lambda pair: pair[1].created, lambda pair: pair[0])
+    subject = _subject(ordered)
     own, foreign = [], dict[str, Run]()
-    for _, run in sorted(runs, key=lambda pair: pair[1].created):
+    for _, run in ordered:
         if machine_differences(subject.machine, run.machine):
-            foreign[describe(run.machine)] = run
+            foreign[slug(run.machine)] = run
         else:
             own.append(run)
     history = _sessions(own, shelf, subject)
@@ -71,9 +73,8 @@ def tell(
 
 def headline(story: Story) -> Headline:
     """The verdict in one sentence: what fails comes first, and nothing compared is no pass."""
-    verdicts = [(d.verdict, d.label) for pairs in story.pairs for d in pairs.decisions]
-    if not story.pairs:
-        verdicts = [(c.verdict, c.label) for c in story.comparisons]
+    verdicts: list[tuple[str, str]] = [(c.verdict, c.label) for c in story.comparisons]
+    verdicts += [(d.verdict, d.label) for pairs in story.pairs for d in pairs.decisions]
     for verdict in ("regressed", "missing"):
         if found := _labels(verdicts, verdict):
             return Headline(kind="fail", text=f"{verdict.capitalize()}: {found}.")
@@ -84,6 +85,17 @@ def headline(story: Story) -> Headline:
     improved, unclear = _labels(verdicts, "improved"), _labels(verdicts, "inconclusive")
     text = f"No regression; improved: {improved}." if improved else "No regression."
     return Headline(kind="pass", text=f"{text} Inconclusive: {unclear}." if unclear else text)
+
+
+def _subject(ordered: Sequence[tuple[Path, Run]]) -> Run:
+    """The newest run, oldest given first; one that was compared with another of them is newer than that."""
+    path, subject = ordered[-1]
+    for _ in ordered:  # never for ever, whatever the files claim of each other
+        later = next(((p, run) for p, run in ordered if run.comparisons and run.compared_with == path.name), None)
+        if later is None or later[1] == subject:
+            break
+        path, subject = later
+    return subject
 
 
 def _undecided(story: Story, verdicts: Sequence[str]) -> str:
@@ -108,7 +120,8 @@ def _sessions(own: Sequence[Run], shelf: Sequence[Run], subject: Run) -> tuple[R
     found: list[Run] = []
     for run in sorted((*shelf, *own), key=lambda run: run.created):
         comparable = run.complete and not run.configuration.get("slow_down") and run.measurements
-        if comparable and run not in found and run.created <= subject.created and run != subject:
+        given = run in own[: own.index(subject)] if subject in own else False
+        if comparable and run not in found and (given or run.created <= subject.created) and run != subject:
             found.append(run)
     return (*found, subject)
 
@@ -122,7 +135,7 @@ def _judged(
             subject.comparisons,
             f"Compared with {subject.compared_with or 'a saved baseline'} when it was measured.",
         )
-    earlier = [run for run in history[:-1] if run in own]
+    earlier = [run for run in own if run in history[:-1]]
     if not earlier or not subject.measurements:
         return (), ""
     found = (*compare_runs(earlier, subject, rules), *compare_accuracy(earlier[-1], subject))
