@@ -12,7 +12,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import Output, check_writable
-from yolo_perf.errors import YoloPerfError
+from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import STEP
 from yolo_perf.signals import INTERRUPTED_EXIT
 
@@ -95,7 +95,12 @@ def ab(
     rules = Rules(floors=_floors(baselines)).with_pairs(pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = paired_setup(**options)
-    sides = [parse_side(words, Path.cwd()) for words in (base, head)]
+    sides = []
+    for option, words in (("--base", base), ("--head", head)):
+        try:
+            sides.append(parse_side(words, Path.cwd()))
+        except UsageError as error:
+            raise UsageError(f"{option}: {error}") from error
     with alone():
         from yolo_perf.verdict.arena import Arena
 
