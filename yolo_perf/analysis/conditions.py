@@ -14,9 +14,7 @@ NOTABLE_STEAL = 0.05
 OTHER_WORK = 0.10
 """Of the CPU time that the case's own threads could have had: others that took more were no bystanders."""
 UNSTEADY = 3.0
-"""Of a case's rounds: the slow ones over the steady ones. Noisy shared machines were seen to have up to 1.9, the
-first session of a cold one 9.
-"""
+"""Of a case's rounds, `unsteadiness`: noisy shared machines were seen to have up to 1.9, a cold one about 9."""
 LEAST_OTHER_S = 0.1
 """What ticks of 10 ms on each CPU cannot tell from nothing."""
 
@@ -70,9 +68,12 @@ def other_work_share(timed: Watched) -> float:
 
 
 def unsteadiness(timed: Timed) -> float:
-    """The last decile of the rounds over the first: 1 where all take as long."""
-    seconds = timed.round_seconds
-    return -low_quantile([-each for each in seconds]) / low_quantile(seconds)
+    """The third quartile of the rounds over the first decile: 1 where all take as long.
+
+    A spell of the host that hits a quarter of the rounds changes nothing.
+    """
+    seconds = sorted(timed.round_seconds)
+    return seconds[math.ceil(0.75 * len(seconds)) - 1] / low_quantile(seconds)
 
 
 def unsteady(measured: Iterable[Timed]) -> dict[str, float]:
