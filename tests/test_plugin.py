@@ -555,6 +555,11 @@ def test_the_installed_benchmarks_are_the_repositorys(pytester: pytest.Pytester)
     result.stdout.fnmatch_lines(["*test_inference.py::test_inference[[]n-eager]"])
 
 
+def test_a_baseline_without_a_commit_says_why(project: Project) -> None:
+    result = project.run("--perf-save")
+    result.stdout.fnmatch_lines(["It names no commit, *: git rev-parse: fatal: not a git repository*"])
+
+
 def test_skipped_benchmarks_pass(project: Project) -> None:
     assert project.run("--benchmark-skip").ret == pytest.ExitCode.OK
 

@@ -750,6 +750,13 @@ class PerfSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         self._say(f"Saved as this machine's baseline: {_relative(path)}")
+        if self.commit.id is None:
+            from yolo_perf.verdict.sides import why_no_commit
+
+            why = why_no_commit(self.config.rootpath)
+            self._say(
+                f"It names no commit, so what it suspects cannot be measured in pairs with it: {why}", "yellow"
+            )
 
     def _lost_by_saving(self) -> str:
         """What the gate would no longer see if this session became the baseline; "" where nothing."""

@@ -333,6 +333,13 @@ def test_signals_are_the_main_threads() -> None:
     assert found == [before]
 
 
+def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(YoloPerfError, match=r"^Cannot write the cache folder .*YOLO_PERF_CACHE=FOLDER"), alone():
+        pass
+
+
 # Answers are read by type
 
 

@@ -300,7 +300,7 @@ def test_a_folder_that_is_no_repository_is_said(tmp_path: Path, monkeypatch: pyt
 
 def test_that_git_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="A side by ref needs git, which is not installed"):
+    with pytest.raises(UsageError, match="git is not installed"):
         checked_out("main", tmp_path)
 
 

@@ -59,7 +59,7 @@ def artefact(
                 os.fsync(stream.fileno())
             (scratch / path.name).replace(path)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     log.log(level, "built %s in %.1f s", label, time.perf_counter() - started)
     return path
 
@@ -101,7 +101,8 @@ def discard(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _unwritable(folder: Path, error: OSError) -> YoloPerfError:
+def unwritable(folder: Path, error: OSError) -> YoloPerfError:
+    """What to say where the cache folder cannot be written, and what next."""
     return YoloPerfError(
         f"Cannot write the cache folder {folder} ({error.strerror or error}). "
         f"Free some space there, or name another folder: {ENVIRONMENT}=FOLDER"

@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
-from yolo_perf.backends.artefacts import cache_folder
+from yolo_perf.backends.artefacts import cache_folder, unwritable
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.verdict import worker
 from yolo_perf.verdict.sides import Side
@@ -216,8 +216,12 @@ def alone() -> Iterator[None]:
         yield
         return
     path = cache_folder() / "timing.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

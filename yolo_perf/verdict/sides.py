@@ -1,5 +1,6 @@
 """The two sides of a paired measurement: an interpreter, a source tree, an environment, threads, an injection."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -119,7 +120,8 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
             raise UsageError(
                 f"Cannot take commit {commit[:10]} out of git into {target.parent}: {error}."
             ) from error
-    os.utime(target)
+    with contextlib.suppress(OSError):  # a cache that may only be read keeps what it has
+        os.utime(target)
     _prune(target.parent)
     return commit, target.resolve()
 
@@ -135,6 +137,15 @@ def _cure(folder: Path, reference: str) -> str:
     names = _git(folder, "for-each-ref", "--format=%(refname:short)").splitlines()
     near = get_close_matches(reference, names, n=3)
     return f"{words} Names like it: {', '.join(near)}." if near else words
+
+
+def why_no_commit(folder: Path) -> str:
+    """Why git tells no commit of a folder, in its words; "" where it tells one."""
+    try:
+        _git(folder, "rev-parse", "--verify", "HEAD")
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _extract(top: Path, commit: str, target: Path) -> None:
@@ -167,7 +178,7 @@ def _git(folder: Path, *arguments: str) -> str:
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=120
         )
     except FileNotFoundError as error:
-        raise UsageError("A side by ref needs git, which is not installed.") from error
+        raise UsageError("git is not installed: a commit can be named only with it.") from error
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = " ".join(str(getattr(error, "stderr", "") or error).split())  # all of it: the cure may stand last
         raise UsageError(f"git {arguments[0]}: {said[:MOST_SAID] or 'failed'} (in {folder})") from error
