@@ -1,0 +1,145 @@
+"""What is no sound file in the place of one: mutated saved runs, FIFOs, devices, folders, links, at every door."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tools.faults import Row
+from yolo_perf.verdict.baselines import BLOCK, block
+
+LIMIT_S = 20.0
+DOORS: tuple[tuple[str, ...], ...] = (
+    ("report", "{}", "--markdown", "/dev/null"),
+    ("compare", "{}", "{sound}"),
+    ("history", "{}"),
+    ("export", "{}", "--format", "csv"),
+    ("export", "{}", "--format", "openmetrics"),
+    ("baseline", "show", "{}"),
+    ("baseline", "promote", "{}", "--baselines", "{folder}/promoted"),
+    ("baseline", "list", "--baselines", "{folder}/baselines"),
+    ("prove-gate", "{}"),
+)
+Mutate = Callable[[bytes, random.Random], bytes]
+
+
+def flipped(content: bytes, rng: random.Random) -> bytes:
+    """One bit of it is another."""
+    place = rng.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ (1 << rng.randrange(8))]) + content[place + 1 :]
+
+
+def cut(content: bytes, rng: random.Random) -> bytes:
+    """Its end is missing."""
+    return content[: rng.randrange(len(content))]
+
+
+def odd_value(content: bytes, rng: random.Random) -> bytes:
+    """One of its values is of another kind or size."""
+    document = json.loads(content)
+    places = list(_places(document))
+    holder, key = places[rng.randrange(len(places))]
+    odd = [
+        None,
+        "",
+        "x" * 5000,
+        -1,
+        0,
+        1e308,
+        float("nan"),
+        float("inf"),
+        10**400,
+        [],
+        {},
+        True,
+        "\x1b]0;x\x07",
+        "=1+1",
+    ]
+    holder[key] = odd[rng.randrange(len(odd))]  # type: ignore[index]
+    return json.dumps(document).encode()
+
+
+def deep(_: bytes, rng: random.Random) -> bytes:
+    """Brackets in brackets."""
+    return b"[" * rng.randrange(1000, 200_000)
+
+
+MUTATIONS: tuple[Mutate, ...] = (flipped, cut, odd_value, odd_value, deep)
+
+
+def run_campaign(budget_s: float, seed: int) -> Row:
+    """As `run`."""
+    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
+    tried = failed = 0
+    first = ""
+    with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
+        folder = Path(name)
+        sound = folder / "sound.json"
+        sound.write_text(json.dumps({BLOCK: block(run_of())}))
+        content = sound.read_bytes()
+        while time.monotonic() < ends:
+            path, words = _faulty(folder, content, rng)
+            door = DOORS[rng.randrange(len(DOORS))]
+            arguments = [each.format(path, sound=sound, folder=folder) for each in door]
+            tried += 1
+            if harm := _harm(arguments, folder):
+                failed += 1
+                first = first or f"{words} at {' '.join(door)}: {harm}"
+            _remove(path)
+    return Row(kind="files that are none", tried=tried, failed=failed, first=first)
+
+
+run = run_campaign
+
+
+def run_of() -> object:
+    """A run of a few cases."""
+    from tests import factories
+
+    return factories.run(*(factories.measurement((0.04, 0.05), backend=name) for name in ("eager", "onnx")))
+
+
+def _places(value: object) -> Iterator[tuple[object, object]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield value, key
+        yield from _places(each)
+
+
+def _faulty(folder: Path, content: bytes, rng: random.Random) -> tuple[Path, str]:
+    """A path with something wrong at it, where a baseline would lie, and what that is."""
+    path = folder / "baselines" / "m" / "0001_baseline.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = rng.choice(("mutated", "mutated", "mutated", "a FIFO", "a device", "a folder", "a link to nothing"))
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    elif kind == "mutated":
+        mutate = rng.choice(MUTATIONS)
+        path.write_bytes(mutate(content, rng))
+        kind = mutate.__name__
+    else:
+        path.symlink_to("/dev/zero" if kind == "a device" else "nowhere")
+    return path, kind
+
+
+def _remove(path: Path) -> None:
+    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _harm(arguments: Sequence[str], folder: Path) -> str:
+    """What went wrong in a command; "" where it said what there was to say and ended."""
+    command = [sys.executable, "-c", "from yolo_perf.cli import main; main()", *arguments]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"over {LIMIT_S:.0f} s"
+    if b"Traceback" in done.stderr:
+        return done.stderr.decode(errors="replace").strip().splitlines()[-1][:200]
+    return "" if done.returncode in (0, 1, 2, 3, 4) else f"exit status {done.returncode}"

@@ -1,0 +1,67 @@
+"""Signals at random moments of a paired measurement: what was measured is kept, and no process is left."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tools.faults import Row
+
+COMMAND = (
+    "ab",
+    "--head",
+    "threads:1",
+    "--sizes",
+    "n",
+    "--optimizations",
+    "onnx",
+    "--image-size",
+    "64",
+    "--threads",
+    "1",
+)
+EXITS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+START_S, MOST_S = 5.0, 25.0
+
+
+def run(budget_s: float, seed: int) -> Row:
+    """`tried` counts signals; one that came after the end counts too, and has to change nothing."""
+    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
+    tried = failed = 0
+    first = ""
+    with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
+        while time.monotonic() < ends:
+            which = rng.choice(sorted(EXITS))
+            tried += 1
+            if harm := _harm(Path(name) / "pairs.json", which, rng.uniform(START_S, MOST_S)):
+                failed += 1
+                first = first or f"{which}: {harm}"
+    return Row(kind="signals while pairs are measured", tried=tried, failed=failed, first=first)
+
+
+def _harm(path: Path, which: str, after_s: float) -> str:
+    path.unlink(missing_ok=True)
+    command = [sys.executable, "-c", "from yolo_perf.cli import main; main()", *COMMAND, "--json", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            child.communicate(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            child.send_signal(getattr(signal, which))
+        try:
+            _, said = child.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return "over 20 s"
+    if "Traceback" in said:
+        return said.strip().splitlines()[-1][:200]
+    if child.returncode not in (0, EXITS[which]):
+        return f"exit status {child.returncode}"
+    if path.exists():
+        json.loads(path.read_text(encoding="utf-8"))
+    elif "screen" in said and any(f"screen {n}/" in said for n in range(1, 7)):
+        return "the pairs were lost"
+    return ""
