@@ -90,17 +90,20 @@ def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.Mo
         ((0.1,), 1.0),
         ((0.1,) * 9 + (0.9,), 1.0),  # one slow round of ten is none of the last decile's
         ((0.1,) * 5 + (0.3, 0.35, 0.35, 0.35, 0.9), 3.5),
-        ((0.0025, 0.021, 0.05, 0.1, 0.188), 40.0),
+        ((0.0025, *(0.1,) * 6, 0.188), 40.0),
     ],
 )
 def test_rounds_that_lie_apart(rounds: tuple[float, ...], apart: float) -> None:
     timed = measurement(rounds)
     assert unsteadiness(timed) == pytest.approx(apart)
     assert unsteady([timed]) == ({"n-eager": pytest.approx(apart)} if apart > 3 else {})
+    assert unsteady([measurement((0.1, 0.9, 0.9))]) == {}, (
+        "too few to tell a spell of the host from a cold machine"
+    )
 
 
 def test_doubts_are_one_sentence() -> None:
     assert doubts([measurement((0.1,) * 5)]) == ""
-    assert doubts([measurement((0.1, 0.1, 0.4, 0.5, 0.6))]) == (
+    assert doubts([measurement((0.1, 0.1, 0.4, 0.5, 0.5, 0.5, 0.6, 0.6))]) == (
         "rounds lie far apart in n-eager (5.0-fold). Measure again, on a machine that has warmed up"
     )

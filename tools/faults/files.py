@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.faults import Row
+from yolo_perf.records import Run
 from yolo_perf.verdict.baselines import BLOCK, block
 
 LIMIT_S = 20.0
@@ -44,7 +45,7 @@ def odd_value(content: bytes, rng: random.Random) -> bytes:
     document = json.loads(content)
     places = list(_places(document))
     holder, key = places[rng.randrange(len(places))]
-    odd = [
+    odd: list[object] = [
         None,
         "",
         "x" * 5000,
@@ -97,7 +98,7 @@ def run_campaign(budget_s: float, seed: int) -> Row:
 run = run_campaign
 
 
-def run_of() -> object:
+def run_of() -> Run:
     """A run of a few cases."""
     from tests import factories
 

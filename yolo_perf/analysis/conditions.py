@@ -15,6 +15,8 @@ OTHER_WORK = 0.10
 """Of the CPU time that the case's own threads could have had: others that took more were no bystanders."""
 UNSTEADY = 3.0
 """Of a case's rounds, `unsteadiness`: noisy shared machines were seen to have up to 1.9, a cold one about 9."""
+LEAST_ROUNDS = 8
+"""Of fewer, one spell of the host is a quarter."""
 LEAST_OTHER_S = 0.1
 """What ticks of 10 ms on each CPU cannot tell from nothing."""
 
@@ -78,7 +80,7 @@ def unsteadiness(timed: Timed) -> float:
 
 def unsteady(measured: Iterable[Timed]) -> dict[str, float]:
     """Label and unsteadiness of the cases whose rounds lie so far apart that their median is no figure."""
-    found = ((each.case.label, unsteadiness(each)) for each in measured)
+    found = ((m.case.label, unsteadiness(m)) for m in measured if len(m.round_seconds) >= LEAST_ROUNDS)
     return {label: apart for label, apart in found if apart > UNSTEADY}
 
 
