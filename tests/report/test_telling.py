@@ -40,12 +40,13 @@ def test_few_cases_are_all_shown() -> None:
 
 
 def test_the_slowest_against_their_roof_come_first_and_keep_their_order() -> None:
-    assert threads(telling(many(5), most=2)) == [4, 5]
+    assert threads(telling(many(5), most=3)) == [1, 4, 5], "the fastest is told by name"
 
 
 def test_a_verdict_comes_before_any_latency() -> None:
     found = [verdict(0, "regressed"), verdict(1, "unchanged"), verdict(2, "improved"), verdict(4, "unchanged")]
     assert threads(telling(many(5), found, most=2)) == [1, 3]
+    assert threads(telling(many(5), [verdict(1, "regressed")], most=2)) == [1, 2]
 
 
 def test_the_worst_verdict_of_a_case_counts() -> None:

@@ -31,7 +31,8 @@ _FIRST: tuple[Verdict, ...] = (
 def telling(run: Run, comparisons: Iterable[Comparison] = (), most: int = MOST_CASES) -> Run:
     """The run with the `most` cases that tell the most, in its own order; the run itself where it has no more.
 
-    Verdicts come first, the worst before the others; then where the most seconds an image are lost to the roof.
+    The fastest of each size and the nearest to its roof are among them, as they are told by name. Verdicts come
+    first, the worst before the others; then where the most seconds an image are lost to the roof.
     """
     if max(len(getattr(run, kind)) for kind in KINDS) <= most:
         return run
@@ -44,7 +45,10 @@ def telling(run: Run, comparisons: Iterable[Comparison] = (), most: int = MOST_C
         rank = worst.get((measurement.nodeid, measurement.case.label), len(_FIRST))
         return rank, measurement.latency_s * (min(utilization(measurement, run.peaks), 1.0) - 1.0)
 
-    chosen = {id(each) for each in sorted(run.measurements, key=order)[:most]}
+    first = _named(run)
+    named = {id(each) for each in first}
+    rest = sorted((each for each in run.measurements if id(each) not in named), key=order)
+    chosen = {id(each) for each in (*first, *rest[: max(0, most - len(first))])}
     ids = {each.case.id for each in run.measurements if id(each) in chosen}
     return replace(
         run,
@@ -55,6 +59,17 @@ def telling(run: Run, comparisons: Iterable[Comparison] = (), most: int = MOST_C
         memory=run.memory[:most],
         accuracy=tuple(each for each in run.accuracy if each.case.id in ids)[:most],
     )
+
+
+def _named(run: Run) -> list[Measurement]:
+    """The cases that a report names in words."""
+    fastest: dict[str, Measurement] = {}
+    for each in run.measurements:
+        if each.case.size not in fastest or each.latency_s < fastest[each.case.size].latency_s:
+            fastest[each.case.size] = each
+    nearest = max(run.measurements, key=lambda each: utilization(each, run.peaks), default=None)
+    found = {id(each): each for each in (*fastest.values(), nearest) if each is not None}
+    return list(found.values())
 
 
 def left_out(whole: Run, shown: Run, where: str = "--json and --csv have all") -> str:
