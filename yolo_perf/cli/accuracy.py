@@ -9,6 +9,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import bench_options, checked, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def accuracy(size: str, *, optimizations: str, pictures: int, output: Output, **
     run = bench.run_of(accuracy=tuple(found))
     output.show(lambda **style: report.accuracy(run, **style), plain.accuracy_rows(run), plain.accuracy_rows(run))
     if interrupted:
-        click.echo(f"PARTIAL: interrupted at {backend.name}.", err=True)
+        say(f"PARTIAL: interrupted at {backend.name}.", err=True)
         sys.exit(INTERRUPTED_EXIT)

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from yolo_perf import __version__, units
+from yolo_perf.escape import printable
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Run
 from yolo_perf.report import tables
@@ -69,7 +70,7 @@ def _missing(whole: Run, shown: Run) -> list[str]:
 
 def _text(value: object) -> object:
     """What an expression of the template gives, without control characters."""
-    return tables.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _script(data: object) -> Markup:
@@ -90,7 +91,7 @@ def _subject(run: Run) -> str:
     )
     clock = units.clock_phrase(run.peaks.clock_hz_measured)
     faulting = f" {tables.faulting(run.machine)}." if run.machine.isa_faulting else ""
-    return tables.printable(
+    return printable(
         f"{describe(run.machine)}, {run.created}. Measured roofs: {rates}; memory "
         f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s; ridge point {run.peaks.ridge_point():.1f} FLOP/B in "
         f"fp32{clock}. Pictures {run.data}.{commit}{faulting}"

@@ -8,8 +8,9 @@ import msgspec
 from rich.text import Text
 
 from yolo_perf import units
+from yolo_perf.escape import printable
 from yolo_perf.records import HostUse, Interval
-from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
+from yolo_perf.report.tables import STYLES, columns, render, wrapped
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
 from yolo_perf.verdict.result import Result
 from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, PAIRS_SCHEMA
