@@ -27,9 +27,9 @@ def printable(text: str) -> str:
 
 def spelled(text: str) -> str:
     r"""The text on one line, what is no letter spelled out, as in `\x1b`: for data, where two names stay two."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return text.replace("##[", r"#\x23[")  # a command in GitHub's log, wherever in a line
 
 
 def terminal(text: str, *, color: bool = False) -> str:
@@ -110,7 +110,7 @@ def csv_cell(value: object) -> object:
         return value
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
-    text = spelled(str(value)).replace("##[", "# #[")
+    text = spelled(str(value))
     return f"'{text}" if text.lstrip().startswith((*FORMULA, "::")) else text
 
 

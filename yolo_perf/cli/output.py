@@ -72,12 +72,14 @@ def emit(content: bytes, path: Path | None) -> None:
 
 
 def print_result(text: str | bytes) -> None:
-    """Print a result; a text with a line end. A reader that went away is no error.
+    """Print a result; a text with a line end, as `escape.terminal` leaves it. A reader that went away is no error.
 
     Raises YoloPerfError where it cannot be printed.
     """
+    color = has_color(sys.stdout)
+    shown = escape.terminal(text, color=color) if isinstance(text, str) else text
     try:
-        click.echo(text, color=has_color(sys.stdout), nl=isinstance(text, str))
+        click.echo(shown, color=color, nl=isinstance(text, str))
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -221,10 +221,10 @@ def _natural(table: Table) -> int:
 
 def _heading(measurement: Measurement) -> Text:
     """A size's line: what all of its rows share."""
-    work, weights = measurement.work, measurement.weights
+    work, weights, source = measurement.work, measurement.weights, printable(measurement.weights.source)
     return Text(
         f"yolov5{measurement.case.size}  {units.mega(weights.parameters)} M params  "
-        f"{units.mebibytes(4 * weights.parameters)} MiB  {units.giga(work.macs)} GMAC  weights {weights.source}",
+        f"{units.mebibytes(4 * weights.parameters)} MiB  {units.giga(work.macs)} GMAC  weights {source}",
         style="bold",
     )
 
