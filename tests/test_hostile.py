@@ -1,5 +1,6 @@
 """Every door with every hostile name: nothing gets out of its place."""
 
+import csv
 import json
 import logging
 import re
@@ -7,7 +8,9 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -23,7 +26,9 @@ from yolo_perf.records import Comparison, Machine, Run
 from yolo_perf.report import session, tables
 from yolo_perf.report.export.openmetrics import render
 from yolo_perf.report.markdown import markdown
+from yolo_perf.report.page import _rounds
 from yolo_perf.report.paired import document, paired
+from yolo_perf.session import _write
 from yolo_perf.verdict.baselines import BLOCK, block
 from yolo_perf.verdict.benchmarks import read_benchmarks
 from yolo_perf.verdict.story import Story
@@ -168,7 +173,8 @@ def test_a_damaged_file_of_that_name(call: Call, tmp_path: Path, name: str) -> N
 @hostile
 def test_an_error_is_one_line_at_every_door(name: str) -> None:
     for kind in (errors.BaselineError, errors.UsageError, errors.BackendUnavailable):
-        assert str(kind(f"{name} is no file.")).isprintable()
+        assert not loose(str(kind(f"{name} is no file.")))
+        assert "\n" not in str(kind(f"{name} is no file."))
 
 
 @hostile
@@ -181,6 +187,34 @@ def test_a_line_of_the_log(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     err = capsys.readouterr().err
     assert not loose(err)
     assert len(err.splitlines()) == 3
+
+
+class Reporter:
+    """Of pytest's terminal what a session needs."""
+
+    def __init__(self, color: bool):
+        self._tw = SimpleNamespace(hasmarkup=color)
+        self.text = ""
+
+    def write_line(self, text: str, **_: bool) -> None:
+        self.text += text + "\n"
+
+
+@hostile
+@pytest.mark.parametrize("color", [False, True])
+def test_lines_of_a_session_on_pytests_terminal(name: str, color: bool) -> None:
+    reporter = Reporter(color)
+    _write(reporter, f"{escape.printable(name)}\n{escape.printable(name)}", red=True)  # type: ignore[arg-type]
+    assert not loose(re.sub(r"\x1b\[[0-9;]*m", "", reporter.text))
+
+
+@hostile
+def test_rounds_that_a_page_saves_are_no_formulas(name: str) -> None:
+    cells = [str(cell) for cell, _ in _rounds(hostile_run(name))]
+    stream = StringIO()
+    csv.writer(stream).writerows([cell] for cell in cells)
+    assert cells
+    assert not formulas(stream.getvalue())
 
 
 LIVE = re.compile(r"(?i)https?://|www\.|@\w|(?<!&)#\d|\bgh-\d|[<>|`*_\[\]~$]|mailto:")

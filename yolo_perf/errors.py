@@ -8,7 +8,7 @@ class YoloPerfError(Exception):
 
     def __str__(self) -> str:
         """One printable line, whatever names it holds: no door has to think of it."""
-        return escape.printable(" ".join(super().__str__().splitlines()))
+        return escape.line(" ".join(super().__str__().splitlines()))
 
 
 class UsageError(YoloPerfError):

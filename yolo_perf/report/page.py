@@ -11,7 +11,7 @@ from dataclasses import replace
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from yolo_perf import __version__, units
+from yolo_perf import __version__, escape, units
 from yolo_perf.escape import printable
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Run
@@ -113,6 +113,6 @@ def _absent(run: Run) -> tuple[str, ...]:
     )
 
 
-def _rounds(run: Run) -> list[tuple[str, list[float]]]:
+def _rounds(run: Run) -> list[tuple[object, list[float]]]:
     """Every case's identity and raw rounds in seconds, for the CSV that the page can save."""
-    return [(m.case.id, list(m.round_seconds)) for m in run.measurements]
+    return [(escape.csv_cell(m.case.id), list(m.round_seconds)) for m in run.measurements]
