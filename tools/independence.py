@@ -19,7 +19,8 @@ from statistics import fmean, median
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.registry import choose
 from yolo_perf.settings import ALLOCATORS, parse_names, parse_sizes
-from yolo_perf.verdict.processes import Process, SideError, alone, ended_by_signals, processes
+from yolo_perf.signals import ended_by_signals
+from yolo_perf.verdict.processes import Process, SideError, alone, processes
 from yolo_perf.verdict.sides import Side, own_tree
 from yolo_perf.verdict.stats import hodges_lehmann
 
@@ -155,4 +156,7 @@ def _sides(sets: Sequence[Found]) -> tuple[list[tuple[float, ...]], list[tuple[f
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -723,7 +723,7 @@ class PerfSession:
 
     def _save(self, session: pytest.Session) -> None:
         """Promotion is explicit, and only of a whole session that passed."""
-        from yolo_perf.analysis.conditions import beside_other_work
+        from yolo_perf.analysis.conditions import doubts
         from yolo_perf.verdict.baselines import save_baseline
 
         if not self._complete or session.exitstatus != pytest.ExitCode.OK:
@@ -736,13 +736,9 @@ class PerfSession:
             self._say(f"Not saved as a baseline: {', '.join(open_ones)}: suspected and not cleared.", "red")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
-        disturbed = beside_other_work(self.measurements)
-        if disturbed and not self.config.option.perf_save_anyway:
-            self._say(
-                f"Not saved as a baseline: other work ran beside {', '.join(disturbed)}. Measure alone, or ask "
-                "again with --perf-save --perf-save-anyway.",
-                "red",
-            )
+        doubt = doubts(self.measurements)
+        if doubt and not self.config.option.perf_save_anyway:
+            self._say(f"Not saved as a baseline: {doubt}, or ask again: --perf-save --perf-save-anyway.", "red")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         lost = self._lost_by_saving()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.factories import measurement, run
 from yolo_perf.analysis import conditions
+from yolo_perf.analysis.conditions import doubts, unsteadiness, unsteady
 from yolo_perf.analysis.timing import Watched
 from yolo_perf.machine import host
 from yolo_perf.machine.host import Counters
@@ -81,3 +82,25 @@ def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.Mo
     assert [watched() for _ in range(5)] == ["output"] * 5
     assert watched.host() == HostUse(page_faults=7)
     assert host.Counters is Counters
+
+
+@pytest.mark.parametrize(
+    ("rounds", "apart"),
+    [
+        ((0.1,), 1.0),
+        ((0.1,) * 9 + (0.9,), 1.0),  # one slow round of ten is none of the last decile's
+        ((0.1,) * 5 + (0.3, 0.35, 0.35, 0.35, 0.9), 3.5),
+        ((0.0025, 0.021, 0.05, 0.1, 0.188), 40.0),
+    ],
+)
+def test_rounds_that_lie_apart(rounds: tuple[float, ...], apart: float) -> None:
+    timed = measurement(rounds)
+    assert unsteadiness(timed) == pytest.approx(apart)
+    assert unsteady([timed]) == ({"n-eager": pytest.approx(apart)} if apart > 3 else {})
+
+
+def test_doubts_are_one_sentence() -> None:
+    assert doubts([measurement((0.1,) * 5)]) == ""
+    assert doubts([measurement((0.1, 0.1, 0.4, 0.5, 0.6))]) == (
+        "rounds lie far apart in n-eager (5.0-fold). Measure again, on a machine that has warmed up"
+    )

@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.signals import GONE, INTERRUPTED_EXIT, ended_by_signals, exit_status
 from yolo_perf.verdict import processes as module
 from yolo_perf.verdict import worker
-from yolo_perf.verdict.processes import CAN_STOP, Process, SideError, alone, ended_by_signals, processes
+from yolo_perf.verdict.processes import CAN_STOP, Process, SideError, alone, malformed, processes
 from yolo_perf.verdict.sides import Side, own_tree
 
 TALKER = """\
@@ -34,17 +36,21 @@ for line in sys.stdin:
 WAITS_FOREVER = """\
 import contextlib, sys
 from pathlib import Path
-from yolo_perf.verdict.processes import SideError, ended_by_signals, processes
+from yolo_perf.signals import ended_by_signals, exit_status
+from yolo_perf.verdict.processes import SideError, processes
 from yolo_perf.verdict.sides import parse_side
 
 side = parse_side((), Path())
-with ended_by_signals(), processes(side, side, time_limit_s=60) as pair:
-    for process in pair:
-        with contextlib.suppress(SideError):
-            process.ask(do="nothing")  # it has answered, so it is past its start
-        process.rest()
-    print(*(process._child.pid for process in pair), flush=True)
-    sys.stdin.readline()
+try:
+    with ended_by_signals(), processes(side, side, time_limit_s=60) as pair:
+        for process in pair:
+            with contextlib.suppress(SideError):
+                process.ask(do="nothing")  # it has answered, so it is past its start
+            process.rest()
+        print(*(process._child.pid for process in pair), flush=True)
+        sys.stdin.readline()
+except KeyboardInterrupt:
+    sys.exit(exit_status(130))
 """
 EARLIER: list[psutil.Process] = []
 """What other tests left running: multiprocessing's tracker of resources, say."""
@@ -115,8 +121,8 @@ def test_the_environment_of_a_side(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "message"),
     [
         ('{"error": "ValueError: no such size"}', "ref:main: ValueError: no such size."),
-        ("hello", "ref:main: it answered 'hello\\n'."),
-        ("[1, 2]", "ref:main: [1, 2]."),
+        ("hello", "ref:main: it answered 'hello'."),
+        ("[1, 2]", "ref:main: it answered '[1, 2]' to 'say': Expected `object`, got `array`."),
     ],
 )
 def test_an_answer_that_is_none(text: str, message: str) -> None:
@@ -295,15 +301,19 @@ def test_what_blocks_within_is_no_second_comparison(monkeypatch: pytest.MonkeyPa
 
 
 @unix
-@pytest.mark.parametrize("name", module.GONE)
+@pytest.mark.parametrize("name", GONE)
 def test_a_signal_to_go_ends_by_way_of_finally(name: str) -> None:
     number = getattr(signal, name)
     inherited = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, and stays so
     try:
-        with pytest.raises(SystemExit) as ended, ended_by_signals():
+        with pytest.raises(KeyboardInterrupt), ended_by_signals():
             assert signal.getsignal(number) != signal.SIG_DFL
-            signal.raise_signal(number)
-        assert ended.value.code == 128 + number
+            try:
+                signal.raise_signal(number)
+            finally:
+                signal.raise_signal(number)  # while results are written: nothing is lost to a second one
+        assert exit_status(INTERRUPTED_EXIT) == 128 + number
+        assert exit_status(INTERRUPTED_EXIT) == INTERRUPTED_EXIT, "the next command of this process"
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, inherited)
@@ -321,3 +331,79 @@ def test_signals_are_the_main_threads() -> None:
     thread.start()
     thread.join()
     assert found == [before]
+
+
+# Answers are read by type
+
+
+@pytest.mark.parametrize(
+    ("order", "reply"),
+    [
+        ({"do": "time"}, {}),
+        ({"do": "time"}, {"seconds": "0.1", "host": []}),
+        ({"do": "time"}, {"seconds": True, "host": []}),
+        ({"do": "time"}, {"seconds": float("nan"), "host": []}),
+        ({"do": "time"}, {"seconds": float("inf"), "host": []}),
+        ({"do": "time"}, {"seconds": -1.0, "host": []}),
+        ({"do": "time"}, {"seconds": 0.1, "host": ["much"]}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0.0] * 65}),
+        ({"do": "open"}, {"tree": "/", "optimizations": "onnx", "libraries": {}, "allocator": "keep"}),
+        ({"do": "open"}, {"unavailable": "no"}),
+        ({"do": "prepare", "sample": "a.npy"}, {}),
+        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": 5}),
+        ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 0, "weights": "00"}),
+        ({"do": "control"}, []),
+    ],
+)
+def test_an_answer_of_another_form_is_none(order: dict[str, Any], reply: object) -> None:
+    assert malformed(order, reply)
+
+
+@pytest.mark.parametrize(
+    ("order", "reply"),
+    [
+        ({"do": "time"}, {"seconds": 0.1, "host": [None, 1, 2.5]}),
+        ({"do": "open"}, {"tree": "/", "optimizations": ["onnx"], "libraries": {"a": "1"}, "allocator": "keep"}),
+        ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 4, "weights": "00"}),
+        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": "no such instruction"}),
+        ({"do": "prepare"}, {}),
+        ({"do": "control"}, {}),
+        ({"do": "of another program"}, {"anything": 1}),
+    ],
+)
+def test_an_answer_of_the_orders_form_is_one(order: dict[str, Any], reply: object) -> None:
+    assert malformed(order, reply) == ""
+
+
+def test_an_answer_of_another_form_names_side_and_order() -> None:
+    with one() as process:
+        process.send(do="say", text='{"seconds": NaN, "host": []}')
+        process._asked[0] = {"do": "time"}
+        with pytest.raises(SideError, match=r"^ref:main: it answered .*NaN.* to 'time': Expected `float` > 0"):
+            process.receive()
+
+
+LEAVES_CHILDREN = """
+import os, sys, subprocess
+code = "import time; time.sleep(600)"
+kept = [subprocess.Popen([sys.executable, "-c", code])]
+kept.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True))
+print('{"pids": [%d, %d]}' % tuple(each.pid for each in kept), flush=True)
+sys.stdin.readline()
+sys.exit(3)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="their environment is asked of Linux")
+def test_nothing_of_a_side_survives_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not what left its group either; and the pipe that they hold is not waited for."""
+    script = tmp_path / "leaves.py"
+    script.write_text(LEAVES_CHILDREN)
+    monkeypatch.setattr(worker, "__file__", str(script))
+    with one() as process:
+        pids = process.receive()["pids"]
+        assert all(map(psutil.pid_exists, pids))
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(timeout=10)
+        assert not psutil.pid_exists(pid)

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -233,8 +234,35 @@ def test_a_cache_behind_a_link_gives_a_tree_as_a_worker_will_find_it(
 
 @pytest.mark.parametrize("reference", ["nothing", "HEAD~9", "--upload-pack=x", "main:README"])
 def test_an_unknown_commit_is_said(reference: str, repository: Path) -> None:
-    with pytest.raises(UsageError, match=rf"^git rev-parse: .*\(in {repository}\)\.$"):
+    with pytest.raises(
+        UsageError, match=rf"^ref:{re.escape(reference)} is no commit that git has in {repository}\."
+    ):
         checked_out(reference, repository)
+
+
+def test_names_like_an_unknown_one_are_told(repository: Path) -> None:
+    with pytest.raises(UsageError, match=r"Names like it: main\.$"):
+        checked_out("mian", repository)
+
+
+def test_a_shallow_clone_is_told_how_to_get_what_it_lacks(repository: Path, git: Git, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    git("clone", "-q", "--depth", "1", f"file://{repository}", str(shallow))
+    with pytest.raises(UsageError, match=r"^ref:HEAD~1 is .* git fetch --unshallow, .* fetch-depth: 0\."):
+        checked_out("HEAD~1", shallow)
+
+
+def test_what_git_says_is_told_to_its_end(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cure of a repository of another owner stands last but one."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UsageError, match=r"dubious ownership .* git config --global --add safe\.directory"):
+        checked_out("main", repository)
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_a_setting_that_says_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^env:{name} has no effect: .* Write threads:N\.$"):
+        parse_side([f"env:A=1,{name}=2"], tmp_path)
 
 
 def test_a_commit_without_the_package_is_said_and_not_kept(repository: Path, git: Git, cache: Path) -> None:

@@ -1,8 +1,9 @@
 """Under which conditions a case was timed, and when they are no longer the model's own figures. Pure."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.records import LayerProfile, StageRun, Timed
 
 FAULT_S = 1e-6
@@ -12,6 +13,8 @@ NOTABLE_FAULTS = 0.01
 NOTABLE_STEAL = 0.05
 OTHER_WORK = 0.10
 """Of the CPU time that the case's own threads could have had: others that took more were no bystanders."""
+UNSTEADY = 3.0
+"""Of a case's rounds, `unsteadiness`: noisy shared machines were seen to have up to 1.9, a cold one about 9."""
 LEAST_OTHER_S = 0.1
 """What ticks of 10 ms on each CPU cannot tell from nothing."""
 
@@ -62,6 +65,32 @@ def other_work_share(timed: Watched) -> float:
     """CPU time of other processes over what the case's threads could have had; 0 where unknown or too little."""
     other = timed.host.other_cpu_s or 0.0
     return other / (seconds_of(timed) * timed.case.threads) if other > LEAST_OTHER_S else 0.0
+
+
+def unsteadiness(timed: Timed) -> float:
+    """The third quartile of the rounds over the first decile: 1 where all take as long.
+
+    A spell of the host that hits a quarter of the rounds changes nothing.
+    """
+    seconds = sorted(timed.round_seconds)
+    return seconds[math.ceil(0.75 * len(seconds)) - 1] / low_quantile(seconds)
+
+
+def unsteady(measured: Iterable[Timed]) -> dict[str, float]:
+    """Label and unsteadiness of the cases whose rounds lie so far apart that their median is no figure."""
+    found = ((each.case.label, unsteadiness(each)) for each in measured)
+    return {label: apart for label, apart in found if apart > UNSTEADY}
+
+
+def doubts(measured: Sequence[Timed]) -> str:
+    """What speaks against cases as a baseline, in a sentence; "" where nothing does."""
+    parts = []
+    if disturbed := beside_other_work(measured):
+        parts.append(f"other work ran beside {', '.join(disturbed)}. Measure alone")
+    if apart := unsteady(measured):
+        named = ", ".join(f"{label} ({times:.1f}-fold)" for label, times in apart.items())
+        parts.append(f"rounds lie far apart in {named}. Measure again, on a machine that has warmed up")
+    return "; ".join(parts)
 
 
 def beside_other_work(measured: Iterable[Timed]) -> dict[str, float]:

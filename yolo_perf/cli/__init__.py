@@ -32,7 +32,6 @@ from yolo_perf.cli import (
     stages,
 )
 from yolo_perf.cli.group import Commands, ReaderGoneError
-from yolo_perf.cli.output import INTERRUPTED_EXIT
 from yolo_perf.cli.terminal import (
     end_step,
     say,
@@ -43,6 +42,7 @@ from yolo_perf.cli.terminal import (
     with_verbosity,
 )
 from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.signals import INTERRUPTED_EXIT, ended_by_signals, exit_status
 
 USAGE_EXIT, FAILURE_EXIT = 2, 1
 PIPE_EXIT = 128 + getattr(signal, "SIGPIPE", 13)
@@ -91,10 +91,10 @@ for command in COMMANDS:
 def main() -> None:
     """The console script: errors of the user's as one line; exit code 2 for usage, 130 for Ctrl-C, else 1."""
     show_what_can_be()
-    with status():
+    with status(), ended_by_signals():
         code = _run()
     settle_streams()
-    sys.exit(code)
+    sys.exit(exit_status(code))
 
 
 def _run() -> int:

@@ -11,9 +11,10 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
-from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable
-from yolo_perf.errors import YoloPerfError
+from yolo_perf.cli.output import Output, check_writable
+from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import STEP
+from yolo_perf.signals import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
     from yolo_perf.verdict.arena import Arena
@@ -84,7 +85,7 @@ def ab(
     not fair, 130 interrupted.
     """
     from yolo_perf.verdict.gate import Rules
-    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.processes import alone
     from yolo_perf.verdict.sides import parse_side
 
     if not base and not head:
@@ -94,8 +95,13 @@ def ab(
     rules = Rules(floors=_floors(baselines)).with_pairs(pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = paired_setup(**options)
-    sides = [parse_side(words, Path.cwd()) for words in (base, head)]
-    with ended_by_signals(), alone():
+    sides = []
+    for option, words in (("--base", base), ("--head", head)):
+        try:
+            sides.append(parse_side(words, Path.cwd()))
+        except UsageError as error:
+            raise UsageError(f"{option}: {error}") from error
+    with alone():
         from yolo_perf.verdict.arena import Arena
 
         arena = Arena(sides[0], sides[1], setup, time_limit_s=time_limit, rng=random.Random())  # noqa: S311

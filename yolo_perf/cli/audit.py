@@ -55,7 +55,7 @@ def _timed(bench: "Bench", size: str, rows: "list[Audit]") -> "list[Audit]":
     from yolo_perf.backends.registry import backends
     from yolo_perf.verdict.arena import Setup
     from yolo_perf.verdict.contest import race
-    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.processes import alone
 
     plain_ones = {b.engine: b for b in backends().values() if b.graph is not None and b.dtype == "fp32"}
     entrants = [plain_ones[engine] for engine in dict.fromkeys(row.engine for row in rows)]
@@ -70,7 +70,7 @@ def _timed(bench: "Bench", size: str, rows: "list[Audit]") -> "list[Audit]":
         threads=bench.threads,
         allocator=bench.settings.allocator,
     )
-    with ended_by_signals(), alone():
+    with alone():
         seconds = {
             f"{size}-{name}": found[0]
             for name, found in race(cases, setup, sets=1, time_limit_s=600, rng=random.Random()).items()  # noqa: S311

@@ -61,14 +61,14 @@ def best(*, max_map_drop: float, max_memory: int | None, sets: int, output: Outp
     from yolo_perf.report import contest as report
     from yolo_perf.report import plain
     from yolo_perf.verdict.contest import REFERENCE, Limits, remember
-    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.processes import alone
 
     setup = paired_setup(**options)
     names = (REFERENCE, *setup.optimizations) if setup.optimizations else ()
     entrants = [backend for backend in choose(names) if not backend.batched]
     limits = Limits(max_map_drop=max_map_drop, max_memory_bytes=max_memory)
     found: list[Contest] = []
-    with ended_by_signals(), alone():
+    with alone():
         for size in setup.sizes:
             bench = open_bench(
                 size=size,

@@ -47,7 +47,7 @@ def calibrate(*, pairs: int, baselines: Path, output: Output, **options: Any) ->
     from yolo_perf.report.plain import calibration_rows
     from yolo_perf.verdict import calibration as noise
     from yolo_perf.verdict.arena import Arena
-    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.processes import alone
     from yolo_perf.verdict.sides import parse_side
 
     if pairs < LEAST_PAIRS:
@@ -55,7 +55,7 @@ def calibrate(*, pairs: int, baselines: Path, output: Output, **options: Any) ->
     machine = identify(with_torch=False)
     earlier = noise.read_calibration(baselines, machine)
     side = parse_side([], Path.cwd())
-    with ended_by_signals(), alone():
+    with alone():
         arena = Arena(side, side, paired_setup(**options), time_limit_s=TIME_LIMIT_S, rng=random.Random())  # noqa: S311
         found = _measure(arena, pairs)
     calibration = noise.Calibration(

@@ -13,8 +13,9 @@ from yolo_perf.cli.common import (
     open_bench,
     size_argument,
 )
-from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
+from yolo_perf.cli.output import Output, output_options
 from yolo_perf.errors import UsageError
+from yolo_perf.signals import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,6 @@ from yolo_perf.cli.terminal import end_step, has_color
 from yolo_perf.errors import UsageError, YoloPerfError
 
 Row = Mapping[str, object]
-INTERRUPTED_EXIT = 130
 LEAST_WIDTH = 40
 """Prose in fewer columns is a list of words."""
 

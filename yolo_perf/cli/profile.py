@@ -10,8 +10,9 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import batch_option, bench_options, open_bench, size_argument
 from yolo_perf.cli.completion import optimizations
-from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
+from yolo_perf.cli.output import Output, check_writable, output_options
 from yolo_perf.errors import UsageError
+from yolo_perf.signals import INTERRUPTED_EXIT
 
 DEFAULT_BACKEND = {"onnxruntime": "onnx"}
 

@@ -13,10 +13,11 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import checked, paired_options, paired_setup
-from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, check_writable, output_options
+from yolo_perf.cli.output import Output, check_writable, output_options
 from yolo_perf.cli.terminal import say
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import NOTHING, STEP, Left, Steps
+from yolo_perf.signals import INTERRUPTED_EXIT
 from yolo_perf.verdict.disturb import DISTURBANCES
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _mapper(suites: int) -> "Iterator[Mapper]":
 
 def _record(path: Path, pairs: int | None, minutes: float | None, **recording: Any) -> None:
     """Record until the pairs or the time are full, or somebody interrupts; what there is is kept."""
-    from yolo_perf.verdict.processes import alone, ended_by_signals
+    from yolo_perf.verdict.processes import alone
     from yolo_perf.verdict.recording import recorded
     from yolo_perf.verdict.rows import read_rows, write_rows
 
@@ -160,7 +161,7 @@ def _record(path: Path, pairs: int | None, minutes: float | None, **recording: A
         raise UsageError(f"{path} is there already, and packed: record into another file.")
     before = recorded(plain)
     interrupted = False
-    with ended_by_signals(), alone():
+    with alone():
         try:
             _record_rows(plain, pairs, minutes, **recording)
         except KeyboardInterrupt:

@@ -8,10 +8,11 @@ import click
 
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import bench_options, open_bench, optimizations_option, size_argument
-from yolo_perf.cli.output import INTERRUPTED_EXIT, Output, output_options
+from yolo_perf.cli.output import Output, output_options
 from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.pace import STEP
+from yolo_perf.signals import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
     from yolo_perf.records import StageRun

@@ -19,7 +19,7 @@ from yolo_perf.records import HostUse, Pair, SideRounds, Turn, Verdict
 from yolo_perf.verdict.controls import ROUNDS as CONTROL_ROUNDS
 from yolo_perf.verdict.controls import Order, controls
 from yolo_perf.verdict.gate import Decision
-from yolo_perf.verdict.processes import Process, processes
+from yolo_perf.verdict.processes import Process, SideError, processes
 from yolo_perf.verdict.sides import Side
 
 if TYPE_CHECKING:
@@ -190,7 +190,10 @@ class Arena:
         """How far the outputs of the two sides are apart where that is too far, "" where they agree."""
         import numpy as np
 
-        outputs: list[NDArray[float32]] = [np.load(folder / f"{number}-{label}.npy") for number in (0, 1)]
+        try:
+            outputs: list[NDArray[float32]] = [np.load(folder / f"{number}-{label}.npy") for number in (0, 1)]
+        except (OSError, ValueError, EOFError) as error:
+            raise SideError(f"A side left no sound output of {label}: {error}.") from error
         if outputs[0].shape != outputs[1].shape:
             return f"{label} gives {outputs[0].shape} and {outputs[1].shape}"
         agreement.require_reference(outputs[0], label)

@@ -22,7 +22,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from yolo_perf import escape, files
-from yolo_perf.analysis.conditions import beside_other_work
+from yolo_perf.analysis.conditions import doubts
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import fingerprint, slug
@@ -204,11 +204,9 @@ def promote(path: Path, folder: Path, *, shrink: bool = False, anyway: bool = Fa
     run = _as_run(path, parsed(path, content))
     require_baseline(path, run)
     target = folder / slug(run.machine)
-    disturbed = {} if anyway else beside_other_work(run.measurements)
-    if disturbed:
-        raise BaselineError(
-            f"{path}: other work ran beside {', '.join(disturbed)}. Measure again alone, or give --anyway."
-        )
+    doubt = "" if anyway else doubts(run.measurements)
+    if doubt:
+        raise BaselineError(f"{path}: {doubt}, or give --anyway.")
     lost = () if shrink else lost_by(folder, run)
     if lost:
         raise BaselineError(

@@ -8,13 +8,17 @@ import contextlib
 import json
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypedDict
+
+import msgspec
 
 from yolo_perf.backends.artefacts import cache_folder
 from yolo_perf.errors import YoloPerfError
@@ -23,8 +27,35 @@ from yolo_perf.verdict.sides import Side
 
 SETTLE_S = 0.3
 CAN_STOP = hasattr(signal, "SIGSTOP")
-GONE = ("SIGTERM", "SIGHUP")
-"""Signals that end the command; its workers are ended first."""
+MARK = "YOLO_PERF_SIDE"
+"""A variable of the environment by which everything that a side started is found, wherever it went."""
+MAX_LINE = 1 << 24
+"""Characters of an answer."""
+LAST_WORDS = 1 << 16
+PIPE_S = 2.0
+"""Seconds in which a pipe whose writers were killed is at its end."""
+
+
+class _Opened(TypedDict):
+    tree: str
+    optimizations: list[str]
+    libraries: dict[str, str]
+    allocator: str
+
+
+class _Ready(TypedDict):
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)]
+    batch: Annotated[int, msgspec.Meta(ge=1, le=65536)]
+    weights: str
+
+
+class _Round(TypedDict):
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)]
+    host: Annotated[list[float | None], msgspec.Meta(max_length=64)]
+
+
+FORMS: dict[str, Any] = {"open": _Opened, "sample": _Ready, "time": _Round}
+"""What the answers to orders hold. A case that cannot be prepared says `unavailable` instead, and why."""
 
 
 class SideError(YoloPerfError):
@@ -41,7 +72,8 @@ class Process:
         self.side = side
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        environment = {**os.environ, **dict(side.environment)}
+        self._mark = secrets.token_hex(8)
+        environment = {**os.environ, **dict(side.environment), MARK: self._mark}
         if not CAN_STOP:
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
@@ -61,12 +93,14 @@ class Process:
             self._words.close()
             raise SideError(f"{side.name}: {side.python} does not start: {error.strerror or error}.") from error
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._asked: deque[dict[str, Any]] = deque()  # orders whose answers are yet to come
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._child.stdout is not None  # noqa: S101 - a pipe was asked for
         with contextlib.suppress(ValueError):  # closed while it was read
-            for line in self._child.stdout:
+            while line := self._child.stdout.readline(MAX_LINE):
                 self._answers.put(line)
         self._answers.put("")
 
@@ -78,9 +112,13 @@ class Process:
             self._child.stdin.flush()
         except OSError as error:
             raise self._failure("it ended") from error
+        self._asked.append(order)
 
     def receive(self) -> dict[str, Any]:
-        """The next answer. Raises SideError for a failure, an end, or none within the time limit."""
+        """The next answer, of the form that its order has.
+
+        Raises SideError for a failure, an end, none within the time limit, or one of another form.
+        """
         try:
             line = self._answers.get(timeout=self.time_limit_s)
         except queue.Empty:
@@ -89,11 +127,15 @@ class Process:
             raise self._failure("it ended")
         try:
             reply = json.loads(line)
-        except ValueError as error:
-            raise self._failure(f"it answered {line[:60]!r}") from error
-        if not isinstance(reply, dict) or "error" in reply:
-            raise self._failure(str(reply.get("error") if isinstance(reply, dict) else reply))
-        return reply
+        except (ValueError, RecursionError) as error:
+            raise self._failure(f"it answered {line.strip()[:60]!r}") from error
+        if isinstance(reply, dict) and "error" in reply:
+            raise self._failure(str(reply["error"])[:500])
+        order = self._asked.popleft() if self._asked else {}
+        if wrong := malformed(order, reply):
+            raise self._failure(f"it answered {line.strip()[:60]!r} to {order.get('do')!r}: {wrong}")
+        found: dict[str, Any] = reply
+        return found
 
     def ask(self, **order: Any) -> dict[str, Any]:
         """The answer to an order."""
@@ -123,10 +165,17 @@ class Process:
             os.kill(self._child.pid, number)
 
     def end(self) -> None:
-        """Kill it, stopped or not, and wait until it is gone."""
+        """Kill it and all that it started, stopped or not, and wait until it is gone."""
+        if CAN_STOP:
+            with contextlib.suppress(OSError):
+                os.killpg(self._child.pid, signal.SIGKILL)
         self._child.kill()
         self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout):
+        _kill_marked(self._mark)
+        self._listener.join(PIPE_S)
+        # A pipe that somebody still holds is left to the thread that waits for it: to close it would wait too.
+        streams = [self._child.stdin, *([] if self._listener.is_alive() else [self._child.stdout])]
+        for stream in streams:
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
@@ -139,7 +188,7 @@ class Process:
         code = self._child.poll()
         if what == "it ended" and code is not None:
             what = f"it ended with {_ending(code)}"
-        self._words.seek(0)
+        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - LAST_WORDS))
         said = self._words.read().decode(errors="replace").strip().splitlines()
         return SideError(f"{self.side.name}: {what}{f' ({said[-1][:200]})' if said else ''}.")
 
@@ -178,24 +227,29 @@ def alone() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Within, a signal that asks this process to go ends it by way of its `finally` clauses."""
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in GONE:
-            # One that is ignored stays so, as under nohup.
-            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
-                before[name] = signal.signal(getattr(signal, name), leave)
+def malformed(order: Mapping[str, Any], reply: object) -> str:
+    """What is wrong with an answer to an order; "" where it has the order's form, or the order has none."""
+    do = str(order.get("do"))
+    form = FORMS.get("sample" if do == "prepare" and order.get("sample") else do, dict[str, Any])
     try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        msgspec.convert(reply, form)
+    except (msgspec.ValidationError, RecursionError) as error:
+        if isinstance(reply, dict) and do == "prepare" and isinstance(reply.get("unavailable"), str):
+            return ""
+        return str(error)
+    return ""
+
+
+def _kill_marked(mark: str) -> None:
+    """Kill what a side started and moved out of its group, as daemons do. Linux tells of each its environment."""
+    import psutil
+
+    if not psutil.LINUX:
+        return
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                process.kill()
 
 
 def _ending(code: int) -> str:

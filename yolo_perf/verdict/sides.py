@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from yolo_perf.backends.artefacts import cache_folder
@@ -17,6 +18,16 @@ from yolo_perf.errors import UsageError
 KINDS = ("ref", "python", "path", "env", "threads", "inject")
 INJECTIONS = ("spin", "convolution", "intermittent")
 KEPT_TREES = 20
+MOST_SAID = 600
+"""Characters of what git says that are repeated."""
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""Variables that say nothing here: every engine is told how many threads it has."""
 HELP = (
     "ref:GITREF, path:FOLDER, python:INTERPRETER, env:NAME=VALUE,..., threads:N, or inject:KIND=AMOUNT[@CASE]; "
     "repeat the option to combine them"
@@ -95,7 +106,11 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
     The files come from `git archive`, so that the repository itself is left as it is.
     """
     top = _git(folder, "rev-parse", "--show-toplevel").strip()
-    commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").strip()
+    try:
+        commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").strip()
+    except UsageError as error:
+        cure = _cure(folder, reference)
+        raise UsageError(f"ref:{reference} is no commit that git has in {folder}.{cure}") from error
     target = cache_folder() / "trees" / commit
     if not (target / "yolo_perf").is_dir():
         try:
@@ -107,6 +122,19 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
     os.utime(target)
     _prune(target.parent)
     return commit, target.resolve()
+
+
+def _cure(folder: Path, reference: str) -> str:
+    """What may help where git has no such commit."""
+    words = ""
+    if _git(folder, "rev-parse", "--is-shallow-repository").strip() == "true":
+        words += (
+            " This clone is shallow, so older commits are not here: git fetch --unshallow, or in GitHub Actions "
+            "actions/checkout with fetch-depth: 0."
+        )
+    names = _git(folder, "for-each-ref", "--format=%(refname:short)").splitlines()
+    near = get_close_matches(reference, names, n=3)
+    return f"{words} Names like it: {', '.join(near)}." if near else words
 
 
 def _extract(top: Path, commit: str, target: Path) -> None:
@@ -141,8 +169,8 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise UsageError("A side by ref needs git, which is not installed.") from error
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
-        raise UsageError(f"git {arguments[0]}: {said[-1] if said else 'failed'} (in {folder}).") from error
+        said = " ".join(str(getattr(error, "stderr", "") or error).split())  # all of it: the cure may stand last
+        raise UsageError(f"git {arguments[0]}: {said[:MOST_SAID] or 'failed'} (in {folder})") from error
     return done.stdout
 
 
@@ -174,6 +202,10 @@ def _environment(value: str) -> dict[str, str]:
         name, separator, content = item.partition("=")
         if not separator or not re.fullmatch(r"[A-Za-z_]\w*", name):
             raise UsageError(f"env reads NAME=VALUE,...; got {item!r}.")
+        if name in THREADS:
+            raise UsageError(
+                f"env:{name} has no effect: every engine is told how many threads it has. Write threads:N."
+            )
         found[name] = content
     return found
 

@@ -301,7 +301,11 @@ def die_with(parent: int) -> None:
     """Ask the kernel to end this process when the one that started it ends, even where this one is stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before it was asked
+        if os.getppid() != parent:  # it ended before it was asked, or never was this one's parent
+            sys.stderr.write(
+                'this interpreter is a child of what was started. A wrapper has to end in: exec python "$@"; '
+                "what is started is what is stopped while the other side runs\n"
+            )
             sys.exit(1)
 
 
