@@ -7,6 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "yolo_perf"
 WINGS = (  # from the ground up
+    ("escape",),
     ("errors", "files", "records", "signals", "units"),
     ("pace",),
     ("yolov5",),

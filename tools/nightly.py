@@ -32,6 +32,7 @@ def session_options(saved: int) -> list[str]:
 
 def measure(given: Sequence[str]) -> int:
     """Run the benchmarks against this machine's baseline where there is one; pytest's exit status."""
+    from yolo_perf import escape
     from yolo_perf.errors import YoloPerfError
     from yolo_perf.machine.identity import describe, identify, slug
     from yolo_perf.verdict.baselines import sessions
@@ -40,10 +41,11 @@ def measure(given: Sequence[str]) -> int:
     try:
         saved = len(sessions(BASELINES, machine))
     except YoloPerfError as error:
-        print(f"::error::{error}", flush=True)
+        print(escape.github("error", str(error)), flush=True)
         return 1
     options = session_options(saved)
-    print(f"{describe(machine)} ({slug(machine)}): {saved} saved sessions, {' '.join(options)}", flush=True)
+    said = f"{describe(machine)} ({slug(machine)}): {saved} saved sessions, {' '.join(options)}"
+    print(escape.line(said), flush=True)
     return subprocess.run(["pytest", "benchmarks/", "--perf-full", *given, *options], check=False).returncode
 
 

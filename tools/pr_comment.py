@@ -9,15 +9,18 @@ form are repeated. Which pull request it is, GitHub says: the artefact is not as
 
 import io
 import json
+import lzma
 import re
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolo_perf import units
+from yolo_perf import escape, units
 
 MARKER = "<!-- yolo-perf gate -->"
 AUTHOR = "github-actions[bot]"
@@ -26,6 +29,21 @@ MAX_ZIP, MAX_DOCUMENT, MAX_CASES = 32 << 20, 64 << 20, 100
 LABEL = re.compile(r"[a-z]-[a-z0-9-]{1,40}( p90)?|\(suite\)")
 CONTROL = re.compile(r"\([a-z]{1,20}\)")
 VERDICTS = ("regressed", "missing", "improved", "new", "inconclusive", "incomparable", "unchanged")
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,  # a damaged stream; lzma's and bzip2's:
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    struct.error,  # headers that are cut off
+    KeyError,  # no such member
+    ValueError,  # places before the beginning, names that are no text
+    OverflowError,
+    IndexError,
+    MemoryError,
+    RuntimeError,  # a password; NotImplementedError, a kind of it, an unknown compression
+)
+"""What zipfile raises for damaged archives. It documents the first alone."""
 LOUD, OPEN = ("regressed", "missing"), ("inconclusive", "incomparable")
 
 
@@ -123,8 +141,7 @@ def unpack(archive: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files, files.open(DOCUMENT) as stream:
             content = stream.read(MAX_DOCUMENT + 1)
-    # NotImplementedError is an unknown compression, RuntimeError a password.
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise ArtefactError(f"The artefact holds no {DOCUMENT} that can be read.") from error
     if len(content) > MAX_DOCUMENT:
         raise ArtefactError(f"{DOCUMENT} is larger than {MAX_DOCUMENT >> 20} MiB.")
@@ -273,7 +290,7 @@ def main(event: Path) -> int:
         begin = found is not None or bool(problem) or run.conclusion != "success"
         done = publish(run, pull_request, comment(run, found, problem), begin=begin)
     except GitHubError as error:
-        print(f"::error::{error}")
+        print(escape.github("error", str(error)))
         return 1
     print(f"Comment on #{pull_request} {done}.")
     return 0

@@ -1,8 +1,14 @@
 """The few exceptions that cross modules. Their text is for the user: what, where, what next."""
 
+from yolo_perf import escape
+
 
 class YoloPerfError(Exception):
     """Base of everything that is the user's to mend. Doors print its text, without a traceback."""
+
+    def __str__(self) -> str:
+        """One printable line, whatever names it holds: no door has to think of it."""
+        return escape.line(" ".join(super().__str__().splitlines()))
 
 
 class UsageError(YoloPerfError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from yolo_perf import escape
 from yolo_perf.pace import Kind, left_of
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class _TerminalHandler(logging.Handler):
         pause = self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext()
         with pause:
             self._reporter.ensure_newline()
-            self._reporter.write_line(f"  {record.getMessage()}")
+            self._reporter.write_line(f"  {escape.line(record.getMessage())}")
 
 
 class Forecast:

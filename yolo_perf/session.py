@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from yolo_perf import escape
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.guest import (
     ACCURACY,
@@ -501,18 +502,18 @@ class PerfSession:
             from yolo_perf.report.remarks import remarks
 
             width, color = reporter._tw.fullwidth, reporter._tw.hasmarkup
-            reporter.write_line(tables.results(self.run, self.comparisons, width=max(80, width), color=color))
+            _write(reporter, tables.results(self.run, self.comparisons, width=max(80, width), color=color))
             above = [m.case.label for m in self.measurements if utilization(m, self.bench.peaks) > 1]
             for line in remarks(self.run):
-                reporter.write_line(line, yellow=True)
+                _write(reporter, line, yellow=True)
             if above:
-                reporter.write_line(f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
+                _write(reporter, f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
         if self._beside and self.measurements:
             from yolo_perf.report.compare import machines
             from yolo_perf.verdict.compare import column
 
             columns = [column(self._beside), column(self.run)]
-            reporter.write_line("\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
+            _write(reporter, "\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
         if self._results:
             self._write_sweeps(reporter)
         if absent := {
@@ -521,9 +522,9 @@ class PerfSession:
             from yolo_perf.report.session import not_measured
 
             for line in not_measured(absent, width=max(80, reporter._tw.fullwidth)):
-                reporter.write_line(line, yellow=True)
+                _write(reporter, line, yellow=True)
         for markup, line in self._lines:
-            reporter.write_line(line, **({markup: True} if markup else {}))
+            _write(reporter, line, **({markup: True} if markup else {}))
 
     def _write_sweeps(self, reporter: "pytest.TerminalReporter") -> None:
         """What was also measured: a line each; all tables with -v, or where they are all that there is."""
@@ -532,11 +533,13 @@ class PerfSession:
         width, verbosity = max(80, reporter._tw.fullwidth), self.config.get_verbosity()
         if verbosity > 0 or not self.measurements:
             for table in whole_tables(self.run, width=width, color=reporter._tw.hasmarkup):
-                reporter.write_line(f"\n{table}")
+                _write(reporter, f"\n{table}")
         elif verbosity == 0:
-            command = f"yolo-perf report {shlex.quote(str(_relative(self._kept)))} --tables" if self._kept else ""
+            command = (
+                escape.command("yolo-perf", "report", _relative(self._kept), "--tables") if self._kept else ""
+            )
             if lines := also_measured(self.run, command, width=width):
-                reporter.write_line(lines)
+                _write(reporter, lines)
 
     # The end of a session.
 
@@ -586,7 +589,7 @@ class PerfSession:
         )
 
     def _say(self, text: str, markup: str = "") -> None:
-        self._lines.append((markup, text))
+        self._lines.append((markup, escape.line(text)))
 
     def _nothing_measured(self, session: pytest.Session) -> None:
         disabled = self.config._benchmarksession.disabled  # type: ignore[attr-defined]
@@ -706,11 +709,11 @@ class PerfSession:
         by_case: dict[tuple[str, str], list[str]] = {}
         for comparison in failing:
             key = (comparison.nodeid.partition("::")[0], comparison.label)
-            by_case.setdefault(key, []).append(f"{comparison.verdict.upper()}: {comparison.reason}")
+            by_case.setdefault(key, []).append(escape.line(f"{comparison.verdict.upper()}: {comparison.reason}"))
         for (file, label), reasons in by_case.items():
             report = pytest.TestReport(
-                nodeid=f"{file}::gate[{label}]",
-                location=(file, None, f"gate[{label}]"),
+                nodeid=escape.line(f"{file}::gate[{label}]"),
+                location=(escape.line(file), None, escape.line(f"gate[{label}]")),
                 keywords={},
                 outcome="failed",
                 longrepr=_Reasons("\n".join(reasons)),  # type: ignore[arg-type]  # what pytest asks of one it has
@@ -816,6 +819,11 @@ class _Reasons:
 
     def toterminal(self, tw: Any) -> None:
         tw.line(str(self))
+
+
+def _write(reporter: "pytest.TerminalReporter", text: str, **markup: bool) -> None:
+    """Write a text of ours on pytest's terminal: nothing in it is a command there, or in a log."""
+    reporter.write_line(escape.terminal(text, color=reporter._tw.hasmarkup), **markup)
 
 
 def _relative(path: Path) -> Path:

@@ -1,12 +1,14 @@
 import re
+import shlex
 from dataclasses import replace
 
 from hypothesis import given, strategies
 
 from tests.factories import decision, full_run, measurement, run, saved_pairs
 from tests.verdict.test_story import days
+from yolo_perf import escape
 from yolo_perf.records import Comparison, Interval
-from yolo_perf.report.markdown import MOST_ROWS, escaped, markdown
+from yolo_perf.report.markdown import MOST_ROWS, markdown
 from yolo_perf.verdict.story import Story, tell
 
 SLOWER = decision(
@@ -86,12 +88,14 @@ def test_no_name_becomes_markdown_or_html() -> None:
     assert "<script" not in text.split("Again:")[0]
     assert "@everyone" not in text.split("Again:")[0]
     (again,) = [line for line in text.splitlines() if line.startswith("Again:")]
-    assert again.count("`") == 2  # one code span, and nothing breaks out of it
+    fence, span = re.fullmatch(r"Again: (`+)(.+)\1", again).groups()  # type: ignore[union-attr]
+    assert fence not in span  # one code span, and nothing breaks out of it
+    assert shlex.split(span)[:4] == ["yolo-perf", "ab", "--base", name.replace("\n", "?")]  # as it would be pasted
     assert len([line for line in text.splitlines() if line.startswith("#")]) == 1
 
 
 @given(strategies.text())
-def test_escaped_text_is_one_line_without_anything_that_markup_reads(text: str) -> None:
-    found = escaped(text)
+def test_a_text_is_one_line_without_anything_that_markup_reads(text: str) -> None:
+    found = escape.markdown(text)
     assert "\n" not in found
-    assert not set(re.sub(r"&#\d+;", "", found)) & set("\\`*_[]<>|@#~&!")
+    assert not set(re.sub(r"&#\d+;", "", found)) & set("\\`*_[]<>|@#~&!$")

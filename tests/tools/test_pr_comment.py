@@ -1,5 +1,6 @@
 """The comment on a pull request: hostile artefacts, and a played `gh` that knows one repository."""
 
+import contextlib
 import io
 import json
 import sys
@@ -36,9 +37,9 @@ RUN = read_event(EVENT)
 REAL = json.dumps(document(result())).encode()
 
 
-def zipped(content: bytes, name: str = "ab.json") -> bytes:
+def zipped(content: bytes, name: str = "ab.json", method: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as files:
+    with zipfile.ZipFile(stream, "w", method) as files:
         files.writestr(name, content)
     return stream.getvalue()
 
@@ -199,6 +200,46 @@ def test_an_archive_is_read_no_further_than_its_limit(monkeypatch: pytest.Monkey
 def test_a_damaged_archive_is_refused(archive: bytes) -> None:
     with pytest.raises(ArtefactError, match=r"holds no ab\.json that can be read"):
         unpack(archive)
+
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+ARCHIVES = [zipped(REAL, method=method) for method in METHODS]
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(ARCHIVES),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
+    st.integers(0, 40),
+)
+def test_an_archive_with_any_bytes_changed_is_read_or_refused(
+    archive: bytes, changes: list[tuple[float, int]], cut: int
+) -> None:
+    content = bytearray(archive[: len(archive) - cut])
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    with contextlib.suppress(ArtefactError):
+        read_document(unpack(bytes(content)))
+
+
+def ends(archive: bytes) -> list[bytes]:
+    """The archive with each byte of its headers and of its directory changed, one at a time."""
+    places = [*range(60), *range(len(archive) - 110, len(archive))]
+    return [
+        archive[:place] + bytes([value]) + archive[place + 1 :] for place in places for value in (0, 9, 127, 255)
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_archive_with_a_header_changed_is_read_or_refused(method: int) -> None:
+    refused = 0
+    for content in ends(zipped(REAL, method=method)):
+        try:
+            read_document(unpack(content))
+        except ArtefactError as error:
+            assert str(error).isprintable()
+            refused += 1
+    assert refused > 100
 
 
 def test_a_fork_that_is_gone_has_no_pull_request(gh: "Hub") -> None:

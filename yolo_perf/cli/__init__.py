@@ -3,10 +3,11 @@
 import contextlib
 import signal
 import sys
+from io import StringIO
 
 import click
 
-from yolo_perf import __version__
+from yolo_perf import __version__, escape
 from yolo_perf.cli import (
     ab,
     accuracy,
@@ -33,6 +34,7 @@ from yolo_perf.cli import (
 from yolo_perf.cli.group import Commands, ReaderGoneError
 from yolo_perf.cli.terminal import (
     end_step,
+    say,
     settle_streams,
     show_what_can_be,
     status,
@@ -105,7 +107,9 @@ def _run() -> int:
         return PIPE_EXIT
     except click.ClickException as error:
         end_step()
-        error.show()
+        text = StringIO()
+        error.show(text)
+        click.echo(escape.terminal(text.getvalue()), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _failed("Interrupted.", INTERRUPTED_EXIT)
@@ -118,5 +122,5 @@ def _failed(message: str, code: int) -> int:
     """The exit code, once it was said why on a line of its own, where anybody can still be told."""
     with contextlib.suppress(OSError):
         end_step()
-        click.echo(message, err=True)
+        say(message, err=True)
     return code

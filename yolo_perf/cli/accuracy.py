@@ -9,6 +9,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import bench_options, checked, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.signals import INTERRUPTED_EXIT
 
@@ -59,5 +60,5 @@ def accuracy(size: str, *, optimizations: str, pictures: int, output: Output, **
     run = bench.run_of(accuracy=tuple(found))
     output.show(lambda **style: report.accuracy(run, **style), plain.accuracy_rows(run), plain.accuracy_rows(run))
     if interrupted:
-        click.echo(f"PARTIAL: interrupted at {backend.name}.", err=True)
+        say(f"PARTIAL: interrupted at {backend.name}.", err=True)
         sys.exit(INTERRUPTED_EXIT)

@@ -9,6 +9,7 @@ from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked
 from yolo_perf.cli.completion import machines, saved_runs
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BaselineError
 
 DAMAGED_EXIT = 1
@@ -69,7 +70,7 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
         lambda: plain.saved_rows(run, between),
     )
     if unusable:
-        click.echo(f"Without the spread between sessions: {unusable}", err=True)
+        say(f"Without the spread between sessions: {unusable}", err=True)
         sys.exit(DAMAGED_EXIT)
 
 
@@ -88,7 +89,7 @@ def promote_run(run: Path, shrink: bool, anyway: bool, baselines: Path) -> None:
     from yolo_perf.verdict.baselines import promote, read_run
 
     path = promote(run, baselines, shrink=shrink, anyway=anyway)
-    click.echo(f"Saved as the newest baseline of {describe(read_run(path).machine)}: {path}")
+    say(f"Saved as the newest baseline of {describe(read_run(path).machine)}: {path}")
 
 
 @baseline.command()
@@ -114,9 +115,9 @@ def prune(machine: str | None, keep: int, dry_run: bool, baselines: Path) -> Non
     for path in paths:
         if not dry_run:
             remove(path)
-        click.echo(f"{'Would delete' if dry_run else 'Deleted'} {path}")
+        say(f"{'Would delete' if dry_run else 'Deleted'} {path}")
     if not paths:
-        click.echo(f"Nothing to delete: {machine or 'every machine'} has no more than {keep}.")
+        say(f"Nothing to delete: {machine or 'every machine'} has no more than {keep}.")
 
 
 def _newest_here(baselines: Path) -> Path:

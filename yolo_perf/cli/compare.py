@@ -9,6 +9,7 @@ import click
 from yolo_perf.cli.common import baselines_option
 from yolo_perf.cli.completion import saved_runs
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _judge(
     # With JSON and CSV, or into a file, the verdicts go beside it: neither form is to change by what it holds.
     aside = output.form != "table" or output.path is not None
     for line in filter(None, lines):
-        click.echo(line, err=aside)
+        say(line, err=aside)
     return exit_code(comparisons, strict=strict)
 
 

@@ -7,6 +7,7 @@ import click
 
 from yolo_perf.cli.common import baselines_option
 from yolo_perf.cli.output import emit, output_option
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import UsageError
 from yolo_perf.report.export import MODULES, renderer
 
@@ -45,5 +46,5 @@ def export(saved: tuple[str, ...], form: str, output_path: Path | None, baseline
     content = renderer(form)(sessions)
     for path, session in zip(paths, sessions, strict=True):
         if session.caution:
-            click.echo(f"{path} holds a session that {session.caution}: its figures are no usual ones.", err=True)
+            say(f"{path} holds a session that {session.caution}: its figures are no usual ones.", err=True)
     emit(content, output_path)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolo_perf import escape
 from yolo_perf.cli.common import Command
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import UsageError
 from yolo_perf.yolov5.sizes import SIZES, check_size
 
@@ -96,7 +98,7 @@ def _fetch(
         with _watcher() as watcher:
             items = run(Order(folder=place, source=source, sha256=sha256, watcher=watcher))
     except KeyboardInterrupt:
-        click.echo("What has arrived is kept: the same command goes on from there.", err=True)
+        say("What has arrived is kept: the same command goes on from there.", err=True)
         raise
     rows = fetched_rows(items)
     output.show(lambda **_: fetched(items, place), {"folder": str(place), "files": rows}, rows)
@@ -123,14 +125,14 @@ class _Lines:
 
     def begin(self, name: str, url: str) -> None:
         """Say where it comes from."""
-        click.echo(f"fetching {name} from {url}", err=True)
+        say(f"fetching {name} from {url}", err=True)
 
     def at(self, have: int, total: int | None) -> None:
         """Nothing: a log would fill with it."""
 
     def say(self, text: str) -> None:
         """The text."""
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 class _Bars:
@@ -143,7 +145,7 @@ class _Bars:
     def begin(self, name: str, url: str) -> None:
         """A new bar."""
         self.say(f"fetching {name} from {url}")
-        self._task = self._progress.add_task(name, total=None)
+        self._task = self._progress.add_task(escape.line(name), total=None)
 
     def at(self, have: int, total: int | None) -> None:
         """The bar so far."""
@@ -152,4 +154,4 @@ class _Bars:
 
     def say(self, text: str) -> None:
         """The text, above the bars."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(escape.line(text), markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BaselineError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ def history(
     without any, the baselines of this machine. A file that cannot be used is named, and the exit code is then 1.
     """
     from yolo_perf.report import history as report
-    from yolo_perf.report.tables import printable
     from yolo_perf.verdict import history as verdict
 
     with _uncollected():
@@ -93,7 +93,7 @@ def history(
     )
     damaged = [each.reason for each in absences if each.kind in ("damaged", "foreign")]
     for reason in damaged:
-        click.echo(f"Not usable: {printable(reason)}", err=True)
+        say(f"Not usable: {reason}", err=True)
     if damaged:
         sys.exit(DAMAGED_EXIT)
     if fail_on_regression and found.regressed:

@@ -9,6 +9,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import batch_option, bench_options, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BackendUnavailable, NotEnoughMemory, YoloPerfError
 from yolo_perf.signals import INTERRUPTED_EXIT
 
@@ -51,5 +52,5 @@ def memory(size: str, *, optimizations: str, batch: int | None, output: Output, 
     found = plain.memory_rows(rows)
     output.show(lambda **style: sweeps.memory(rows, **style), found, found)
     if interrupted:
-        click.echo(f"PARTIAL: interrupted at {backend.name}.", err=True)
+        say(f"PARTIAL: interrupted at {backend.name}.", err=True)
         sys.exit(INTERRUPTED_EXIT)

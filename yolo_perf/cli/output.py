@@ -1,19 +1,17 @@
 """Where a command's result goes, and in which form: a table, JSON or CSV; the terminal or a file."""
 
-import csv
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from yolo_perf import files
+from yolo_perf import escape, files
 from yolo_perf.cli.terminal import end_step, has_color
 from yolo_perf.errors import UsageError, YoloPerfError
 
@@ -50,10 +48,12 @@ class Output:
         """
         if self.form == "json":
             text = json.dumps(document() if callable(document) else document, indent=2, allow_nan=False)
+            text = text.replace("##[", r"\u0023#[")  # the same to whoever reads JSON, and no command in a log
         elif self.form == "csv":
             text = csv_text(rows() if callable(rows) else rows)
         else:
-            text = table(**style(to_terminal=self.path is None))
+            shown = style(to_terminal=self.path is None)
+            text = escape.terminal(table(**shown), color=shown["color"])
         end_step()
         if self.path is None:
             print_result(text)
@@ -71,12 +71,14 @@ def emit(content: bytes, path: Path | None) -> None:
 
 
 def print_result(text: str | bytes) -> None:
-    """Print a result; a text with a line end. A reader that went away is no error.
+    """Print a result; a text with a line end, as `escape.terminal` leaves it. A reader that went away is no error.
 
     Raises YoloPerfError where it cannot be printed.
     """
+    color = has_color(sys.stdout)
+    shown = escape.terminal(text, color=color) if isinstance(text, str) else text
     try:
-        click.echo(text, color=has_color(sys.stdout), nl=isinstance(text, str))
+        click.echo(shown, color=color, nl=isinstance(text, str))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -131,12 +133,7 @@ def check_writable(path: Path) -> None:
 
 def csv_text(rows: Sequence[Row]) -> str:
     """Rows as CSV with a heading; sequences as their items between blanks, None as nothing."""
-    stream = StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: " ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in row.items()})
-    return stream.getvalue().rstrip("\n")
+    return escape.csv_text(list(rows[0]) if rows else [], rows).rstrip("\n")
 
 
 def style(*, to_terminal: bool = True) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import click
 
 from yolo_perf.cli.common import data_option, image_size_option
 from yolo_perf.cli.completion import sizes
+from yolo_perf.cli.terminal import say
 from yolo_perf.yolov5.sizes import check_size
 
 
@@ -21,8 +22,8 @@ def detect(images: tuple[Path, ...], size: str, out: Path, data: Path | None, im
 
     from yolo_perf.analysis.detect import draw_detections
 
-    if not draw_detections(images, size=size, out=out, data=data, image_size=image_size, say=click.echo):
-        click.echo(
+    if not draw_detections(images, size=size, out=out, data=data, image_size=image_size, say=say):
+        say(
             "No official weights were found, so these boxes mean nothing: the model is seeded. "
             "Name a folder that holds weights/: --data FOLDER or YOLO_PERF_DATA.",
             err=True,

@@ -14,6 +14,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import checked, paired_options, paired_setup
 from yolo_perf.cli.output import Output, check_writable, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import NOTHING, STEP, Left, Steps
 from yolo_perf.signals import INTERRUPTED_EXIT
@@ -169,7 +170,7 @@ def _record(path: Path, pairs: int | None, minutes: float | None, **recording: A
     if packed and count:
         write_rows(read_rows(plain), path)
         plain.unlink()
-    click.echo(f"Recorded {count - before} pairs, {count} in all, in {path}.")
+    say(f"Recorded {count - before} pairs, {count} in all, in {path}.")
     if interrupted:
         sys.exit(INTERRUPTED_EXIT)
 

@@ -10,6 +10,7 @@ import click
 
 from yolo_perf.cli.common import baselines_option
 from yolo_perf.cli.output import check_writable, print_result, style, write_text
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ def report(
         from yolo_perf.report.page import page
 
         write_text(html_path, page(story, library))
-        click.echo(f"Wrote {html_path}")
+        say(f"Wrote {html_path}")
     if plots is not None:
         for path in _draw(story, plots, plots_to):
-            click.echo(f"Wrote {path}")
+            say(f"Wrote {path}")
     if markdown_path is not None:
         write_text(markdown_path, markdown(story))
-        click.echo(f"Wrote {markdown_path}")
+        say(f"Wrote {markdown_path}")
     if tables:
         print_result("\n\n".join(_tables(story)))
     elif not (html_path or markdown_path or plots):
@@ -121,7 +122,7 @@ def _shelf(baselines: Path, machine: "Machine") -> "list[Run]":
     try:
         return [run for _, run in sessions(baselines, machine)]
     except BaselineError as error:
-        click.echo(f"Without the history in {baselines}: {error}", err=True)
+        say(f"Without the history in {baselines}: {error}", err=True)
         return []
 
 

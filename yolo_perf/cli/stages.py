@@ -9,6 +9,7 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import bench_options, open_bench, optimizations_option, size_argument
 from yolo_perf.cli.output import Output, output_options
+from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BackendUnavailable, YoloPerfError
 from yolo_perf.pace import STEP
 from yolo_perf.signals import INTERRUPTED_EXIT
@@ -61,5 +62,5 @@ def stages(
         [row for run in runs for row in plain.stage_rows(run)],
     )
     if interrupted:
-        click.echo(f"PARTIAL: interrupted at {backend.name}.", err=True)
+        say(f"PARTIAL: interrupted at {backend.name}.", err=True)
         sys.exit(INTERRUPTED_EXIT)

@@ -11,6 +11,8 @@ from typing import IO, Any
 
 import click
 
+from yolo_perf import escape
+
 LOGGER = logging.getLogger("yolo_perf")
 VERBOSITY = "yolo_perf.verbosity"
 PLAIN_LETTERS = str.maketrans("─━│…—–×→✓’“”", '--|~--x>v\'""')
@@ -31,6 +33,11 @@ def has_color(stream: IO[str] | None) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or is_live(stream)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line in which names of files or machines may stand."""
+    click.echo(escape.line(text), err=err)
+
+
 class StatusHandler(logging.Handler):
     """Log records on stderr. Where that is a terminal, a step's line gives way to whatever comes next."""
 
@@ -40,7 +47,8 @@ class StatusHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line, or one that stays until the next."""
-        text = record.getMessage()
+        own = record.name.partition(".")[0] == LOGGER.name  # what we say is one line; others say several
+        text = escape.line(record.getMessage()) if own else escape.terminal(record.getMessage())
         self.clear()
         if getattr(record, "step", False) and is_live(sys.stderr):
             room = shutil.get_terminal_size((80, 24)).columns - 1

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from yolo_perf import units
-from yolo_perf.report.tables import columns, printable, render, wrapped
+from yolo_perf.escape import printable
+from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.verdict.calibration import CAP, Calibration
 
 

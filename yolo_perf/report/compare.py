@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from yolo_perf import units
-from yolo_perf.report.tables import columns, printable, render, wrapped
+from yolo_perf.escape import printable
+from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.verdict.compare import BEST, EFFICIENCY_MARGIN, Cell, Column, efficiency_changes, rows
 
 MOST_CHANGES = 10

@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from yolo_perf import units
+from yolo_perf.escape import printable
 from yolo_perf.records import Accuracy
 from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.verdict.accuracy import floor, unknown
@@ -86,4 +87,4 @@ def _precision(accuracy: Accuracy, found: Contest) -> str:
 def _mark(obstacle: str, best: bool, front: bool) -> Text:
     if best:
         return Text("best", style="bold green")
-    return Text(obstacle or ("pareto" if front else ""), style="yellow" if obstacle else "")
+    return Text(printable(obstacle) or ("pareto" if front else ""), style="yellow" if obstacle else "")

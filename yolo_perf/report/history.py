@@ -8,8 +8,9 @@ from statistics import median
 from rich.text import Text
 
 from yolo_perf import units
+from yolo_perf.escape import printable
 from yolo_perf.records import Commit
-from yolo_perf.report.tables import columns, printable, render, wrapped
+from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.report.telling import MOST_CASES, first_of
 from yolo_perf.settings import LATENCY_MARGIN
 from yolo_perf.verdict.history import Change, Creep, History, MachineHistory, Point, Series

@@ -7,7 +7,7 @@ is written as a character reference: no link, no mention and no tag comes out of
 import math
 from collections.abc import Iterable, Sequence
 
-from yolo_perf import units
+from yolo_perf import escape, units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import bound
 from yolo_perf.machine.identity import describe
@@ -20,7 +20,6 @@ from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSide
 from yolo_perf.verdict.story import Story, headline
 
 MARKS = {"fail": "🔴", "pass": "🟢", "open": "🟡"}
-SPECIAL = "\\`*_[]<>|@#~&!"
 MOST_ROWS = 40
 """GitHub takes a comment of 65,536 characters and a job's summary of 1 MiB: what is beyond is counted."""
 
@@ -28,7 +27,7 @@ MOST_ROWS = 40
 def markdown(story: Story) -> str:
     """The whole report, ending in a newline."""
     verdict = headline(story)
-    parts = [f"## {MARKS[verdict.kind]} {escaped(verdict.text)}"]
+    parts = [f"## {MARKS[verdict.kind]} {escape.markdown(verdict.text)}"]
     for pairs in story.pairs:
         parts += _paired(pairs)
     run = story.subject
@@ -36,18 +35,12 @@ def markdown(story: Story) -> str:
         parts += _compared(story.comparisons, story.basis)
     if run is not None and run.measurements:
         parts.append(_folded(f"All {len(run.measurements)} measured cases", _results(run)))
-        parts += [f"> {escaped(line)}" for line in remarks(run)]
+        parts += [f"> {escape.markdown(line)}" for line in remarks(run)]
         parts.append(_folded("Machine", _machine(run)))
-    parts += [f"> {escaped(note)}" for note in story.notes]
+    parts += [f"> {escape.markdown(note)}" for note in story.notes]
     if run is not None and not story.pairs:
         parts.append(_again(run))
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def escaped(text: str) -> str:
-    """The text on one line, with nothing in it that Markdown or HTML would take for theirs."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return "".join(f"&#{ord(letter)};" if letter in SPECIAL else letter for letter in line)
 
 
 def _paired(pairs: SavedPairs) -> list[str]:
@@ -61,11 +54,12 @@ def _paired(pairs: SavedPairs) -> list[str]:
     parts.append(_table(heading, changed) if changed else "")
     if len(changed) < len(rows):
         parts.append(_folded(f"All {len(rows)} cases", _table(heading, rows)))
-    options = f"--base {pairs.base.name} --head {pairs.head.name}"
     sizes = ",".join(
         dict.fromkeys(each.label.partition("-")[0] for each in pairs.decisions if each.label != SUITE)
     )
-    parts.append(f"Again: `{_code(f'yolo-perf ab {options} --sizes {sizes}')}`")
+    options = (*escape.option("--base", pairs.base.name), *escape.option("--head", pairs.head.name))
+    again = escape.command("yolo-perf", "ab", *options, *escape.option("--sizes", sizes))
+    parts.append(f"Again: {escape.code_span(again)}")
     return parts
 
 
@@ -87,8 +81,8 @@ def _change(ratio: Interval | None) -> tuple[str, str]:
 
 
 def _side(side: SavedSide) -> str:
-    commit = f" ({escaped(side.commit[:10])})" if side.commit else ""
-    return f"{escaped(side.name)}{commit}"
+    commit = f" ({escape.markdown(side.commit[:10])})" if side.commit else ""
+    return f"{escape.markdown(side.name)}{commit}"
 
 
 def _differing(pairs: SavedPairs) -> str:
@@ -96,7 +90,7 @@ def _differing(pairs: SavedPairs) -> str:
         return ""
     base, head = pairs.libraries
     return ", ".join(
-        escaped(f"{name} {base.get(name, 'none')} → {head.get(name, 'none')}")
+        escape.markdown(f"{name} {base.get(name, 'none')} → {head.get(name, 'none')}")
         for name in sorted({*base, *head})
         if base.get(name) != head.get(name)
     )
@@ -109,7 +103,7 @@ def _compared(comparisons: Sequence[Comparison], basis: str) -> list[str]:
         (c.label, c.metric, "" if c.ratio is None else units.signed_percent(c.ratio), c.verdict.upper(), c.reason)
         for c in told
     ]
-    parts = [f"{escaped(basis)} {tally(comparisons)}."]
+    parts = [f"{escape.markdown(basis)} {tally(comparisons)}."]
     return [*parts, _table(("case", "metric", "change", "verdict", "why"), rows) if rows else ""]
 
 
@@ -132,7 +126,7 @@ def _results(run: Run) -> str:
     last = ["mAP50-95" if precise else "boxes %"] if judged else []
     heading = ("case", "batch", "ms/image", "images/s", "utilisation %", "bound", *last)
     table = _table(heading, [row[: len(heading)] for row in rows])
-    return "\n\n".join([table, *map(escaped, unknowns(run.accuracy))])
+    return "\n\n".join([table, *map(escape.markdown, unknowns(run.accuracy))])
 
 
 def _machine(run: Run) -> str:
@@ -144,7 +138,7 @@ def _machine(run: Run) -> str:
         else ""
     )
     clock = units.clock_phrase(run.peaks.clock_hz_measured)
-    return escaped(
+    return escape.markdown(
         f"{describe(run.machine)}, measured {run.created}. Roofs: {rates}, triad "
         f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s{clock}. {versions}. Pictures {run.data}.{commit}"
     )
@@ -152,22 +146,18 @@ def _machine(run: Run) -> str:
 
 def _again(run: Run) -> str:
     sizes = run.configuration.get("sizes") or "n"
-    compared = " --benchmark-compare" if run.comparisons else ""
-    return f"Again: `{_code(f'pytest benchmarks/ --perf-sizes {sizes}{compared}')}`"
+    compared = ("--benchmark-compare",) if run.comparisons else ()
+    again = escape.command("pytest", "benchmarks/", *escape.option("--perf-sizes", sizes), *compared)
+    return f"Again: {escape.code_span(again)}"
 
 
 def _table(heading: Sequence[str], rows: Sequence[Iterable[str]]) -> str:
     lines = [f"| {' | '.join(heading)} |", f"|{'|'.join(' --- ' for _ in heading)}|"]
-    lines += [f"| {' | '.join(map(escaped, row))} |" for row in rows[:MOST_ROWS]]
+    lines += [f"| {' | '.join(map(escape.markdown, row))} |" for row in rows[:MOST_ROWS]]
     if len(rows) > MOST_ROWS:
         lines.append(f"\nand {len(rows) - MOST_ROWS} more.")
     return "\n".join(lines)
 
 
 def _folded(summary: str, body: str) -> str:
-    return f"<details><summary>{escaped(summary)}</summary>\n\n{body}\n\n</details>"
-
-
-def _code(text: str) -> str:
-    """Text inside of backquotes: nothing in it is Markdown but a backquote, or the end of the line."""
-    return " ".join(text.replace("`", "'").split())
+    return f"<details><summary>{escape.markdown(summary)}</summary>\n\n{body}\n\n</details>"

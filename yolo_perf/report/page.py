@@ -11,7 +11,8 @@ from dataclasses import replace
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from yolo_perf import __version__, units
+from yolo_perf import __version__, escape, units
+from yolo_perf.escape import printable
 from yolo_perf.machine.identity import describe
 from yolo_perf.records import Run
 from yolo_perf.report import tables
@@ -69,7 +70,7 @@ def _missing(whole: Run, shown: Run) -> list[str]:
 
 def _text(value: object) -> object:
     """What an expression of the template gives, without control characters."""
-    return tables.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _script(data: object) -> Markup:
@@ -90,7 +91,7 @@ def _subject(run: Run) -> str:
     )
     clock = units.clock_phrase(run.peaks.clock_hz_measured)
     faulting = f" {tables.faulting(run.machine)}." if run.machine.isa_faulting else ""
-    return tables.printable(
+    return printable(
         f"{describe(run.machine)}, {run.created}. Measured roofs: {rates}; memory "
         f"{units.giga_rate(run.peaks.bytes_per_s)} GB/s; ridge point {run.peaks.ridge_point():.1f} FLOP/B in "
         f"fp32{clock}. Pictures {run.data}.{commit}{faulting}"
@@ -112,6 +113,6 @@ def _absent(run: Run) -> tuple[str, ...]:
     )
 
 
-def _rounds(run: Run) -> list[tuple[str, list[float]]]:
+def _rounds(run: Run) -> list[tuple[object, list[float]]]:
     """Every case's identity and raw rounds in seconds, for the CSV that the page can save."""
-    return [(m.case.id, list(m.round_seconds)) for m in run.measurements]
+    return [(escape.csv_cell(m.case.id), list(m.round_seconds)) for m in run.measurements]

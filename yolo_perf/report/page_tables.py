@@ -10,6 +10,7 @@ from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.analysis.work import bound
+from yolo_perf.escape import printable
 from yolo_perf.records import STAGES, LayerProfile, Run
 from yolo_perf.report import tables
 from yolo_perf.report.accuracy import against_eager, unknowns
@@ -302,7 +303,7 @@ def _shown(cell: Cell) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, str):
-        return tables.printable(cell)
+        return printable(cell)
     if isinstance(cell, int):
         return str(cell)
     digits = 3 if abs(cell) < 1 else 2 if abs(cell) < 100 else 1 if abs(cell) < 1000 else 0

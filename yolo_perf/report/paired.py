@@ -8,8 +8,9 @@ import msgspec
 from rich.text import Text
 
 from yolo_perf import units
+from yolo_perf.escape import printable
 from yolo_perf.records import HostUse, Interval
-from yolo_perf.report.tables import STYLES, columns, printable, render, wrapped
+from yolo_perf.report.tables import STYLES, columns, render, wrapped
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
 from yolo_perf.verdict.result import Result
 from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, PAIRS_SCHEMA
@@ -102,7 +103,7 @@ def _sides(result: Result) -> list[str]:
         for name in {**base, **head}
         if base.get(name) != head.get(name)
     ]
-    return [*lines, *([f"      {', '.join(differing)}"] if differing else [])]
+    return [*lines, *([printable(f"      {', '.join(differing)}")] if differing else [])]
 
 
 def _legend(result: Result) -> list[str]:
@@ -166,7 +167,7 @@ def _end(result: Result, color: bool) -> list[str]:
         why = "interrupted" if outcome.interrupted else "the time budget ran out"
         lines.append(f"PARTIAL: {why}.")
     style = "bold yellow"
-    return [lines[0], *(render(Text(line, style=style), width=200, color=color) for line in lines[1:])]
+    return [lines[0], *(render(Text(printable(line), style=style), width=200, color=color) for line in lines[1:])]
 
 
 def _plain_side(side: Side) -> dict[str, Any]:

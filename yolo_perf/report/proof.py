@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from yolo_perf.escape import printable
 from yolo_perf.records import Interval
-from yolo_perf.report.tables import columns, printable, render, shortened, wrapped
+from yolo_perf.report.tables import columns, render, shortened, wrapped
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict.proof import AMOUNTS, DISTURBED, UNDISTURBED, Condition, Proof, Recorded, Spread
 from yolo_perf.verdict.rivals import RivalScore

@@ -14,6 +14,7 @@ from rich.text import Text
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import LayerCount, beyond, bound
+from yolo_perf.escape import printable
 from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
 from yolo_perf.report.telling import left_out, telling
 from yolo_perf.verdict.accuracy import standing
@@ -100,7 +101,7 @@ def machine(machine: Machine, peaks: Peaks, *, width: int = 80, color: bool = Fa
     """Who the machine is, and its roofs."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in (*_identity(machine), *_roofs(peaks)):
-        table.add_row(name, fill(value, width - IDENTITY_NAMES))
+        table.add_row(name, Text(fill(printable(value), width - IDENTITY_NAMES)))
     return render(table, width=width, color=color)
 
 
@@ -176,11 +177,6 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
     return fill(printable(text), width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
-def printable(text: str) -> str:
-    """The text without control characters: what a file calls itself goes to a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def partial(rounds: int, planned: int) -> Text:
     """The mark of a table that was cut short."""
     return Text(f"PARTIAL: interrupted after {rounds} of {planned} rounds.", style="bold yellow")
@@ -194,6 +190,7 @@ def render(table: Table | Text, *, width: int, color: bool) -> str:
     """
     stream = StringIO()
     if isinstance(table, Table):
+        _settle(table)
         if _natural(table) > width:
             table.padding = (0, 0)
         width = max(width, _natural(table))
@@ -211,6 +208,12 @@ def render(table: Table | Text, *, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 
 
+def _settle(table: Table) -> None:
+    """Make every name in a cell printable; a cell that is to have several lines is a `Text` of its own."""
+    for column in table.columns:
+        column._cells = [printable(cell) if isinstance(cell, str) else cell for cell in column._cells]
+
+
 def _natural(table: Table) -> int:
     """Columns that a table takes where it may have as many as it likes."""
     return Console(width=UNBOUNDED).measure(table).maximum
@@ -218,10 +221,10 @@ def _natural(table: Table) -> int:
 
 def _heading(measurement: Measurement) -> Text:
     """A size's line: what all of its rows share."""
-    work, weights = measurement.work, measurement.weights
+    work, weights, source = measurement.work, measurement.weights, printable(measurement.weights.source)
     return Text(
         f"yolov5{measurement.case.size}  {units.mega(weights.parameters)} M params  "
-        f"{units.mebibytes(4 * weights.parameters)} MiB  {units.giga(work.macs)} GMAC  weights {weights.source}",
+        f"{units.mebibytes(4 * weights.parameters)} MiB  {units.giga(work.macs)} GMAC  weights {source}",
         style="bold",
     )
 

@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from yolo_perf import files
+from yolo_perf import escape, files
 from yolo_perf.analysis.conditions import doubts
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
@@ -376,7 +376,7 @@ def _as_run(path: Path, saved: Run | Reference) -> Run:
     if isinstance(saved, Reference):
         raise BaselineError(
             f"{path} holds published figures of another machine, without raw rounds: it is no baseline. "
-            f"To see them beside this machine: yolo-perf compare {path}"
+            f"To see them beside this machine: {escape.command('yolo-perf', 'compare', path)}"
         )
     return saved
 

@@ -17,8 +17,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from yolo_perf import escape
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import BaselineError
+from yolo_perf.escape import spelled
 from yolo_perf.machine.identity import plain_model, slug
 from yolo_perf.records import Commit, Measurement, Positive, Reference, Run, Seconds
 from yolo_perf.verdict.baselines import BLOCK, content_of, decoded, parsed, utc
@@ -130,11 +132,6 @@ def read_benchmarks(path: Path) -> Benchmarks:
     return found
 
 
-def printable(text: str) -> str:
-    r"""A text without control characters, line breaks or lone surrogates: they stand as escapes such as \n."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def _has_block(path: Path, content: bytes) -> bool:
     try:
         found = decoded(content, dict[str, Any])
@@ -147,7 +144,7 @@ def _of_saved(path: Path, saved: Run | Reference) -> Benchmarks:
     if isinstance(saved, Reference):
         raise BaselineError(
             f"{path} holds published figures of another machine: no benchmark was timed there. "
-            f"To see them beside this machine: yolo-perf compare {path}"
+            f"To see them beside this machine: {escape.command('yolo-perf', 'compare', path)}"
         )
     return of_run(path, saved)
 
@@ -157,7 +154,7 @@ def of_run(path: Path, run: Run) -> Benchmarks:
     return Benchmarks(
         created=_utc(path, datetime.fromisoformat(run.created)),
         machine=slug(run.machine),
-        cpu_model=printable(run.machine.cpu_model),
+        cpu_model=spelled(run.machine.cpu_model),
         commit=_commit(run.commit.id, run.commit.branch, dirty=run.commit.dirty),
         benchmarks=tuple(map(_measured, run.measurements)),
         run=run,
@@ -178,7 +175,7 @@ def _of_rounds(
     name: str, seconds: Sequence[float], raw: tuple[float, ...], measurement: Measurement | None = None
 ) -> Benchmark:
     return Benchmark(
-        name=printable(name),
+        name=spelled(name),
         # Of a measurement its own: a median of quotients is not always, bit for bit, the quotient of a median.
         median_s=median(seconds) if measurement is None else measurement.latency_s,
         min_s=min(seconds),
@@ -205,7 +202,7 @@ def _of_plain(path: Path, content: bytes) -> Benchmarks:
     return Benchmarks(
         created=_utc(path, file.datetime),
         machine=_machine_name(info),
-        cpu_model=printable(cpu.brand_raw or cpu.brand),
+        cpu_model=spelled(cpu.brand_raw or cpu.brand),
         commit=_commit(commit.id, commit.branch, dirty=commit.dirty),
         benchmarks=_readable(path, file.benchmarks),
     )
@@ -217,7 +214,7 @@ def _readable(path: Path, entries: Iterable[Any]) -> tuple[Benchmark, ...]:
     reasons: list[str] = []
     for number, entry in enumerate(entries, 1):
         name = entry.get("fullname") if isinstance(entry, dict) else None
-        shown = printable(name)[:80] if isinstance(name, str) and name else f"number {number}"
+        shown = spelled(name)[:80] if isinstance(name, str) and name else f"number {number}"
         try:
             found.append(_plain(path, msgspec.convert(entry, _Entry)))
         except (msgspec.ValidationError, BaselineError) as error:
@@ -238,7 +235,7 @@ def _plain(path: Path, entry: _Entry) -> Benchmark:
     if not stats.min <= low <= stats.median <= high <= stats.max:
         raise BaselineError(f"{path} has statistics out of order in {entry.fullname!r:.80}: it is damaged.")
     return Benchmark(
-        name=printable(entry.fullname),
+        name=spelled(entry.fullname),
         median_s=stats.median,
         min_s=stats.min,
         low_s=low,
@@ -262,8 +259,8 @@ def _machine_name(info: _MachineInfo) -> str:
 
 def _commit(id_: str | None, branch: str | None, *, dirty: bool) -> Commit:
     return Commit(
-        id=printable(id_) if id_ and id_ not in _NO_COMMIT else None,
-        branch=printable(branch) if branch and branch not in _NO_BRANCH else None,
+        id=spelled(id_) if id_ and id_ not in _NO_COMMIT else None,
+        branch=spelled(branch) if branch and branch not in _NO_BRANCH else None,
         dirty=dirty,
     )
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.registry import backends
+from yolo_perf.escape import printable
 from yolo_perf.records import Case
-from yolo_perf.report.tables import printable
 from yolo_perf.yolov5.sizes import SIZES
 
 Figure = dict[str, Any]

@@ -7,6 +7,7 @@ from yolo_perf import units
 from yolo_perf.analysis.layers import lost_seconds, roof_dtype
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import bound
+from yolo_perf.escape import printable
 from yolo_perf.records import STAGES, Accuracy, Case, LayerProfile, Run
 from yolo_perf.report.accuracy import unknowns
 from yolo_perf.report.charts.figure import (
@@ -22,7 +23,7 @@ from yolo_perf.report.charts.figure import (
     one_at_a_time,
     symbol,
 )
-from yolo_perf.report.tables import by_labels, printable
+from yolo_perf.report.tables import by_labels
 from yolo_perf.verdict.accuracy import lost, standing
 
 LAYERS_SHOWN = 20

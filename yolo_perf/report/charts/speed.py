@@ -10,6 +10,7 @@ from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.layers import roof_dtype
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.escape import printable
 from yolo_perf.records import Dtype, LayerProfile, Measurement, Peaks, Run
 from yolo_perf.report.charts.figure import (
     DASHES,
@@ -26,7 +27,6 @@ from yolo_perf.report.charts.figure import (
     span,
     symbol,
 )
-from yolo_perf.report.tables import printable
 from yolo_perf.yolov5.sizes import SIZES
 
 GIGA = 1e9

@@ -7,11 +7,12 @@ collector refuse the whole file. How old a figure is, a gauge of its own tells.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from yolo_perf import escape
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.work import attainable_flops_per_s
 from yolo_perf.records import Measurement, Run
 from yolo_perf.report.export.rows import newest, telling_map
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
+from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Labels = dict[str, str]
 
@@ -52,7 +53,7 @@ def _lines(family: Family, found: Sequence[tuple[Benchmarks, Benchmark]]) -> Ite
 
 
 def _escaped(text: str) -> str:
-    return printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return escape.spelled(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _labels(session: Benchmarks, measurement: Measurement) -> Labels:

@@ -1,16 +1,14 @@
 """Flat rows of saved benchmarks in SI units, and which of them count where a name may stand but once."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
-from io import StringIO
 
+from yolo_perf import escape
 from yolo_perf.analysis.figures import figures
 from yolo_perf.records import Accuracy
 from yolo_perf.verdict.accuracy import telling, unknown
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, printable
+from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Row = dict[str, object]
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def case_rows(sessions: Sequence[Benchmarks]) -> list[Row]:
@@ -53,20 +51,8 @@ def telling_map(session: Benchmarks, benchmark: Benchmark) -> float | None:
 
 
 def csv_bytes(heading: Sequence[str], rows: Iterable[Row]) -> bytes:
-    """Rows as CSV in UTF-8 under a heading; floats so that reading them gives the same again, None as nothing.
-
-    A text that a spreadsheet would take for a formula is led by an apostrophe, as OWASP advises.
-    """
-    stream = StringIO()
-    writer = csv.DictWriter(stream, fieldnames=heading, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
-    return stream.getvalue().encode()
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """Rows as CSV in UTF-8 under a heading, as `escape.csv_text` writes it."""
+    return escape.csv_text(heading, rows).encode()
 
 
 def _identity(session: Benchmarks, benchmark: Benchmark) -> Row:
@@ -81,8 +67,8 @@ def _identity(session: Benchmarks, benchmark: Benchmark) -> Row:
         "dirty": session.commit.dirty,
         "caution": session.caution,
         "benchmark": benchmark.name,
-        "size": measurement and printable(measurement.case.size),
-        "optimization": measurement and printable(measurement.case.backend),
+        "size": measurement and escape.spelled(measurement.case.size),
+        "optimization": measurement and escape.spelled(measurement.case.backend),
     }
 
 
@@ -102,7 +88,7 @@ def _row(session: Benchmarks, benchmark: Benchmark) -> Row:
     known = figures(benchmark.measurement, session.run.peaks)
     return {
         **row,
-        **{name: printable(value) if isinstance(value, str) else value for name, value in known.items()},
+        **{name: escape.spelled(value) if isinstance(value, str) else value for name, value in known.items()},
         "map50": accuracy and accuracy.map50,
         "map50_95": accuracy and accuracy.map50_95,
         "eager_map50_95": accuracy and accuracy.eager_map50_95,
