@@ -75,8 +75,23 @@ def test_a_link_to_nothing_is_filled(tmp_path: Path) -> None:
 @POSIX
 def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="No such device or address"):
+    with pytest.raises(OSError, match="nobody reads what it leads to"):
         files.write(tmp_path / "pipe", b"x")
+
+
+@POSIX
+def test_an_open_stream_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """Piped, and where it leads to a file to which others write too."""
+    code = (
+        "import sys; from pathlib import Path; from yolo_perf import files\n"
+        "print('before', flush=True); files.write(Path('/dev/stdout'), b'within\\n'); print('after', flush=True)"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"before\nwithin\nafter\n"
+    path = tmp_path / "log"
+    with path.open("ab") as stream:
+        subprocess.run(command, stdout=stream, check=True)
+    assert path.read_bytes() == b"before\nwithin\nafter\n"
 
 
 @POSIX

@@ -25,6 +25,7 @@ PATTERN = ".yolo-perf-*.tmp"
 OTHERS_S = 7 * 86400.0
 """Seconds after which what another host was writing, on a shared file system, is taken for left behind."""
 _OWNER = re.compile(r"\.yolo-perf-([0-9a-f]{6})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
+_STREAM = re.compile(r"/(?:dev/fd/|proc/self/fd/)(\d{1,4})|/dev/(stdout|stderr)")
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -66,17 +67,30 @@ def write(path: Path, content: bytes) -> None:
 
     What is no file (/dev/stdout, a FIFO that somebody reads) is written to directly. Raises OSError.
     """
+    if written_through(path):
+        _write_through(path, content)
+        return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
         mode: int | None = target.stat().st_mode
     except FileNotFoundError:
         mode = None
-    if mode is not None and not stat.S_ISREG(mode):
-        _write_through(path, content)
-        return
     with scratch(target.parent) as own:
         _fill(own, content, None if mode is None else stat.S_IMODE(mode))
         own.replace(target)
+
+
+def written_through(path: Path) -> bool:
+    """Whether what is at a path is written to as it is: a device, a FIFO, an open stream such as /dev/stdout.
+
+    Of a stream that leads to a file too: who opened it goes on writing there. Raises OSError.
+    """
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)):
+        return path.exists() and not path.is_dir()
+    try:
+        return not (path.is_file() or path.is_dir()) and path.exists()
+    except FileNotFoundError:
+        return False
 
 
 def place(content: bytes, folder: Path, names: Iterable[str]) -> Path:
@@ -134,8 +148,19 @@ def _fill(path: Path, content: bytes, mode: int | None) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    """Write to what is no file. A FIFO that nobody reads is refused (ENXIO), not waited for."""
-    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    """Write to what is no file. A FIFO that nobody reads is refused, not waited for."""
+    if match := _STREAM.fullmatch(str(path.absolute())):
+        # As it was opened: where it leads to a file, another opening would begin at that file's start.
+        number = int(match[1]) if match[1] else ("stdout", "stderr").index(match[2]) + 1
+        with os.fdopen(os.dup(number), "wb") as out:
+            out.write(content)
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads what it leads to", str(path)) from error
+        raise
     with os.fdopen(descriptor, "wb") as stream:
         if hasattr(os, "set_blocking"):
             os.set_blocking(stream.fileno(), True)

@@ -124,8 +124,8 @@ def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Cal
 
 def check_writable(path: Path) -> None:
     """Raise UsageError where a file cannot come to be at `path`: better before a measurement than after it."""
-    target = Path(os.path.realpath(path))
-    through = target.exists() and not target.is_file()  # /dev/stdout and its like are written to as they are
+    through = files.written_through(path)
+    target = path if through else Path(os.path.realpath(path))
     asked = [target] if through else [*([target] if target.exists() else []), target.parent]
     if target.is_dir() or not target.parent.is_dir() or not all(os.access(each, os.W_OK) for each in asked):
         raise UsageError(f"Cannot write {path}. Name a file in a folder that exists and can be written.")
