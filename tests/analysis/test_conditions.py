@@ -1,5 +1,6 @@
 """Conditions of timed cases, by hand: two rounds of 50 ms and one of 100 at batch 1 on 2 threads are 0.2 s."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,8 @@ def test_a_call_is_watched_from_the_end_of_its_warm_up_on(monkeypatch: pytest.Mo
         ((0.1,) * 9 + (0.9,), 1.0),  # one slow round of ten is none of the last decile's
         ((0.1,) * 5 + (0.3, 0.35, 0.35, 0.35, 0.9), 3.5),
         ((0.0025, *(0.1,) * 6, 0.188), 40.0),
+        ((0.0,) * 8, 1.0),  # a coarse clock
+        ((0.0,) * 4 + (0.1,) * 4, math.inf),
     ],
 )
 def test_rounds_that_lie_apart(rounds: tuple[float, ...], apart: float) -> None:

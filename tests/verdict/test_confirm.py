@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,28 @@ def test_ctrl_c_leaves_the_suspects_inconclusive(host: Host, way: str) -> None:
         "suspected by the saved baseline (utilization -66.7 %); interrupted before it was confirmed"
     )
     assert by_metric(confirmation, "n-onnx")["latency"].verdict == "unchanged"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_go_leaves_them_inconclusive_too(
+    host: Host, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    number = getattr(signal, name)
+    inherited = signal.signal(number, signal.SIG_DFL)
+
+    def asked_to_go(*_: object) -> None:
+        if signal.getsignal(number) != signal.SIG_DFL:  # else it would end the tests
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(module, "fresh_seconds", asked_to_go)
+    try:
+        confirmation = settled(grounds(), "fresh")
+        assert confirmation.interrupted
+        assert {each.verdict for each in by_metric(confirmation).values()} == {"inconclusive"}
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_a_utilisation_alone_is_paired_too(host: Host) -> None:

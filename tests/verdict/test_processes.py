@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from yolo_perf.errors import YoloPerfError
-from yolo_perf.signals import GONE, INTERRUPTED_EXIT, ended_by_signals, exit_status
+from yolo_perf.signals import ENDING_S, GONE, INTERRUPTED_EXIT, ended_by_signals, exit_status
 from yolo_perf.verdict import processes as module
 from yolo_perf.verdict import worker
 from yolo_perf.verdict.processes import CAN_STOP, Process, SideError, alone, malformed, processes
@@ -319,6 +319,28 @@ def test_a_signal_to_go_ends_by_way_of_finally(name: str) -> None:
         signal.signal(number, inherited)
 
 
+@unix
+@pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGINT")])
+def test_another_signal_while_results_are_written_changes_nothing(first: str, second: str) -> None:
+    now = 100.0
+    numbers = [getattr(signal, name) for name in (first, second)]
+    inherited = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        with ended_by_signals(lambda: now):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(numbers[0])
+            now += ENDING_S - 1
+            with ended_by_signals(lambda: now):  # what is measured within has the same ending
+                signal.raise_signal(numbers[1])
+            now += 1
+            with pytest.raises(KeyboardInterrupt):  # it did not end: asked again
+                signal.raise_signal(numbers[1])
+        assert exit_status(INTERRUPTED_EXIT) == 128 + numbers[0]
+    finally:
+        for number, handler in inherited.items():
+            signal.signal(number, handler)
+
+
 def test_signals_are_the_main_threads() -> None:
     before = signal.getsignal(signal.SIGTERM)
     found: list[object] = []
@@ -347,17 +369,22 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch,
     ("order", "reply"),
     [
         ({"do": "time"}, {}),
-        ({"do": "time"}, {"seconds": "0.1", "host": []}),
-        ({"do": "time"}, {"seconds": True, "host": []}),
-        ({"do": "time"}, {"seconds": float("nan"), "host": []}),
-        ({"do": "time"}, {"seconds": float("inf"), "host": []}),
-        ({"do": "time"}, {"seconds": -1.0, "host": []}),
-        ({"do": "time"}, {"seconds": 0.1, "host": ["much"]}),
+        ({"do": "time"}, {"seconds": "0.1", "host": [0.0] * 5}),
+        ({"do": "time"}, {"seconds": True, "host": [0.0] * 5}),
+        ({"do": "time"}, {"seconds": float("nan"), "host": [0.0] * 5}),
+        ({"do": "time"}, {"seconds": float("inf"), "host": [0.0] * 5}),
+        ({"do": "time"}, {"seconds": -1.0, "host": [0.0] * 5}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, "much"]}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0.0] * 4}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, float("nan")]}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, float("inf")]}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, -1]}),
         ({"do": "time"}, {"seconds": 0.1, "host": [0.0] * 65}),
         ({"do": "open"}, {"tree": "/", "optimizations": "onnx", "libraries": {}, "allocator": "keep"}),
         ({"do": "open"}, {"unavailable": "no"}),
         ({"do": "prepare", "sample": "a.npy"}, {}),
         ({"do": "prepare", "sample": "a.npy"}, {"unavailable": 5}),
+        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": ""}),
         ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 0, "weights": "00"}),
         ({"do": "control"}, []),
     ],
@@ -369,7 +396,7 @@ def test_an_answer_of_another_form_is_none(order: dict[str, Any], reply: object)
 @pytest.mark.parametrize(
     ("order", "reply"),
     [
-        ({"do": "time"}, {"seconds": 0.1, "host": [None, 1, 2.5]}),
+        ({"do": "time"}, {"seconds": 0.1, "host": [None, 1, 2.5, None, 0]}),
         ({"do": "open"}, {"tree": "/", "optimizations": ["onnx"], "libraries": {"a": "1"}, "allocator": "keep"}),
         ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 4, "weights": "00"}),
         ({"do": "prepare", "sample": "a.npy"}, {"unavailable": "no such instruction"}),
@@ -384,10 +411,36 @@ def test_an_answer_of_the_orders_form_is_one(order: dict[str, Any], reply: objec
 
 def test_an_answer_of_another_form_names_side_and_order() -> None:
     with one() as process:
-        process.send(do="say", text='{"seconds": NaN, "host": []}')
+        process.send(do="say", text='{"seconds": 0, "host": []}')
         process._asked[0] = {"do": "time"}
-        with pytest.raises(SideError, match=r"^ref:main: it answered .*NaN.* to 'time': Expected `float` > 0"):
+        with pytest.raises(SideError, match=r"^ref:main: it answered .*0.* to 'time': Expected `float` > 0"):
             process.receive()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"seconds": NaN}', '{"seconds": Infinity}', r'{"tree": "\ud800"}', "[" * 100_000]
+)
+def test_what_json_does_not_have_is_no_answer(text: str) -> None:
+    with one() as process:
+        assert failure(process, do="say", text=text).startswith(f"ref:main: it answered {text[:60]!r}")
+
+
+LEAVES_NO_TRACE = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True, env={})
+print('{"pid": %d}' % child.pid, flush=True)
+sys.stdin.readline()
+"""
+
+
+@unix
+def test_a_child_of_another_session_and_an_empty_environment_is_ended(tmp_path: Path) -> None:
+    script = tmp_path / "leaves.py"
+    script.write_text(LEAVES_NO_TRACE)
+    with processes(side(), time_limit_s=60, script=str(script)) as (process,):
+        child = psutil.Process(process.receive()["pid"])
+    psutil.wait_procs([child], timeout=20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 LEAVES_CHILDREN = """

@@ -72,10 +72,14 @@ def other_work_share(timed: Watched) -> float:
 def unsteadiness(timed: Timed) -> float:
     """The third quartile of the rounds over the first decile: 1 where all take as long.
 
-    A spell of the host that hits a quarter of the rounds changes nothing.
+    A spell of the host that hits a quarter of the rounds changes nothing. Infinite where a coarse clock made the
+    low ones 0 and not the high ones.
     """
     seconds = sorted(timed.round_seconds)
-    return seconds[math.ceil(0.75 * len(seconds)) - 1] / low_quantile(seconds)
+    low, high = low_quantile(seconds), seconds[math.ceil(0.75 * len(seconds)) - 1]
+    if low <= 0:
+        return math.inf if high > low else 1.0
+    return high / low
 
 
 def unsteady(measured: Iterable[Timed]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.pace import STEP
 from yolo_perf.records import Comparison, Interval, Measurement, Run
+from yolo_perf.signals import ended_by_signals
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict import paired
 from yolo_perf.verdict.arena import WARMUP, Arena, Setup, opening
@@ -79,14 +80,15 @@ class Confirmation:
 def confirm(comparisons: Sequence[Comparison], grounds: Grounds, way: str) -> Confirmation:
     """Every comparison, the suspects decided: paired, else fresh ("auto"), "fresh", or as they are ("off").
 
-    Ctrl-C leaves the rest of the suspects inconclusive. Nothing that fails to be measured passes: it stays
-    regressed on the session's figures, and says so.
+    Ctrl-C, SIGTERM or SIGHUP leaves the rest of the suspects inconclusive. Nothing that fails to be measured
+    passes: it stays regressed on the session's figures, and says so.
     """
     course = _Course(grounds, [each for each in comparisons if each.verdict == "regressed"])
     interrupted = False
     if course.open:
         try:
-            course.settle(way)
+            with ended_by_signals():
+                course.settle(way)
         except KeyboardInterrupt:
             interrupted = True
             course.abandon()

@@ -19,9 +19,11 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypedDict
 
 import msgspec
+import psutil
 
 from yolo_perf.backends.artefacts import cache_folder, unwritable
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.machine.host import Counters
 from yolo_perf.verdict import worker
 from yolo_perf.verdict.sides import Side
 
@@ -34,6 +36,10 @@ MAX_LINE = 1 << 24
 LAST_WORDS = 1 << 16
 PIPE_S = 2.0
 """Seconds in which a pipe whose writers were killed is at its end."""
+
+
+COUNTERS = len(Counters._fields)
+_Count = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 
 
 class _Opened(TypedDict):
@@ -51,7 +57,7 @@ class _Ready(TypedDict):
 
 class _Round(TypedDict):
     seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)]
-    host: Annotated[list[float | None], msgspec.Meta(max_length=64)]
+    host: Annotated[list[_Count | None], msgspec.Meta(min_length=COUNTERS, max_length=COUNTERS)]
 
 
 FORMS: dict[str, Any] = {"open": _Opened, "sample": _Ready, "time": _Round}
@@ -126,8 +132,8 @@ class Process:
         if not line:
             raise self._failure("it ended")
         try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            reply = msgspec.json.decode(line)  # stricter than json: no NaN, no half of a pair of surrogates
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise self._failure(f"it answered {line.strip()[:60]!r}") from error
         if isinstance(reply, dict) and "error" in reply:
             raise self._failure(str(reply["error"])[:500])
@@ -166,10 +172,14 @@ class Process:
 
     def end(self) -> None:
         """Kill it and all that it started, stopped or not, and wait until it is gone."""
+        started = _started_by(self._child.pid) if self._child.poll() is None else []
         if CAN_STOP:
             with contextlib.suppress(OSError):
                 os.killpg(self._child.pid, signal.SIGKILL)
         self._child.kill()
+        for each in started:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
         self._child.wait()
         _kill_marked(self._mark)
         self._listener.join(PIPE_S)
@@ -238,16 +248,27 @@ def malformed(order: Mapping[str, Any], reply: object) -> str:
     try:
         msgspec.convert(reply, form)
     except (msgspec.ValidationError, RecursionError) as error:
-        if isinstance(reply, dict) and do == "prepare" and isinstance(reply.get("unavailable"), str):
+        why = reply.get("unavailable") if isinstance(reply, dict) and do == "prepare" else None
+        if isinstance(why, str) and why:
             return ""
         return str(error)
     return ""
 
 
-def _kill_marked(mark: str) -> None:
-    """Kill what a side started and moved out of its group, as daemons do. Linux tells of each its environment."""
-    import psutil
+def _started_by(pid: int) -> list[psutil.Process]:
+    """All that descends from a process while it is there to be asked, whatever group and environment it has."""
+    try:
+        found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    return found
 
+
+def _kill_marked(mark: str) -> None:
+    """Kill what a side started and moved out of its group, as daemons do. Linux tells of each its environment.
+
+    What left the group, emptied its environment and outlived its parent, all three, is not found.
+    """
     if not psutil.LINUX:
         return
     for process in psutil.process_iter():
