@@ -20,6 +20,7 @@ STATUS = {"yolo-perf fetch": (1,), "yolo-perf ab": (0, 1, 4)}
 """Where it is not 0: there is no network in a test, and what `ab` decides is the host's to say."""
 SMALL_SESSION = (
     "--perf-sizes=n --perf-optimizations=eager,onnx --perf-image-size=64 --perf-rounds=3 --perf-batches=1 "
+    "--perf-save-anyway "  # what else runs here is no matter of the docs
     "--perf-thread-counts=1 --perf-accuracy-pictures=2 --perf-confirm=off --perf-latency-margin=100000 "
     "--perf-utilization-margin=100000 -p no:cacheprovider"
 )
