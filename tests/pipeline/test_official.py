@@ -320,6 +320,7 @@ def test_what_a_killed_fetch_left_is_cleared(site: Site, tmp_path: Path) -> None
     half.write_bytes(b"half")
     fetch_coco128(order(site, tmp_path))
     assert not left.exists()
+    assert (tmp_path / FIRST).read_bytes() == PICTURE
 
 
 def test_a_link_planted_for_what_is_unpacked_is_not_followed(site: Site, tmp_path: Path) -> None:
@@ -331,7 +332,6 @@ def test_a_link_planted_for_what_is_unpacked_is_not_followed(site: Site, tmp_pat
     (tmp_path / "data/.coco128.new").symlink_to(victim)
     fetch_coco128(order(site, tmp_path / "data"))
     assert not list(victim.iterdir())
-    assert (tmp_path / FIRST).read_bytes() == PICTURE
 
 
 def test_an_archive_by_hand_is_to_be_unpacked(site: Site, tmp_path: Path) -> None:
