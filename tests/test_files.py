@@ -7,6 +7,7 @@ import select
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from itertools import count
 from pathlib import Path
@@ -75,8 +76,23 @@ def test_a_link_to_nothing_is_filled(tmp_path: Path) -> None:
 @POSIX
 def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="No such device or address"):
+    with pytest.raises(OSError, match="nobody reads what it leads to"):
         files.write(tmp_path / "pipe", b"x")
+
+
+@POSIX
+def test_an_open_stream_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """Piped, and where it leads to a file to which others write too."""
+    code = (
+        "import sys; from pathlib import Path; from yolo_perf import files\n"
+        "print('before', flush=True); files.write(Path('/dev/stdout'), b'within\\n'); print('after', flush=True)"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"before\nwithin\nafter\n"
+    path = tmp_path / "log"
+    with path.open("ab") as stream:
+        subprocess.run(command, stdout=stream, check=True)
+    assert path.read_bytes() == b"before\nwithin\nafter\n"
 
 
 @POSIX
@@ -163,6 +179,17 @@ def test_a_pipe_is_written_to_under_the_name_of_an_open_file() -> None:
         assert stream.read() == b"result"
     with pytest.raises(OSError, match="Bad file descriptor"):
         files.write(Path(f"/dev/fd/{writer}"), b"result")
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm here")
+def test_a_file_below_dev_is_a_file() -> None:
+    """Replaced whole: written in place, a shorter result would end in what is left of the longer one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a"
+        files.write(path, b"a longer one")
+        files.write(path, b"short")
+        assert files.read(path) == b"short"
+        assert not files.written_through(path)
 
 
 @POSIX

@@ -265,7 +265,9 @@ def main(arguments: Sequence[str]) -> int:
         outputs = os.environ.get("GITHUB_OUTPUT")
         return gate(inputs, work, Path(outputs) if outputs else None)
     except ActionError as error:
-        print(f"::error::{error}", flush=True)
+        # A line break in a name would begin a line of its own, which may be a command.
+        said = str(error).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"::error::{said}", flush=True)
         return 2
 
 

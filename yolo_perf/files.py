@@ -68,18 +68,14 @@ def write(path: Path, content: bytes) -> None:
     What is no file (a device, a FIFO that somebody reads) is written to directly, and so is what this process has
     open under that name (/dev/stdout): it may be a log that others have written to. Raises OSError.
     """
-    number = stream_of(path)
-    if number is not None:
-        _write_to_stream(number, content)
-        return
-    try:
-        found: os.stat_result | None = path.stat()
-    except FileNotFoundError:
-        found = None
-    if found is not None and not stat.S_ISREG(found.st_mode):
+    if written_through(path):
         _write_through(path, content)
         return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    try:
+        found: os.stat_result | None = target.stat()
+    except FileNotFoundError:
+        found = None
     with scratch(target.parent) as own:
         _fill(own, content, found)
         own.replace(target)
@@ -109,6 +105,20 @@ def stream_of(path: Path) -> int | None:
             return None
         path = Path(folder) / path.readlink()
     return None
+
+
+def written_through(path: Path) -> bool:
+    """Whether what is at a path is written to as it is: a device, a FIFO, an open stream such as /dev/stdout.
+
+    Of a stream that leads to a file too: who opened it goes on writing there.
+    """
+    if stream_of(path) is not None:
+        return True
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)  # a pipe's name below /proc has no real path
+    except OSError:
+        return False
+    return kind not in (stat.S_IFREG, stat.S_IFDIR)
 
 
 def place(content: bytes, folder: Path, names: Iterable[str]) -> Path:
@@ -178,8 +188,17 @@ def _write_to_stream(number: int, content: bytes) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    """Write to what is no file. A FIFO that nobody reads is refused (ENXIO), not waited for."""
-    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    """Write to what is no file. A FIFO that nobody reads is refused, not waited for."""
+    number = stream_of(path)
+    if number is not None:
+        _write_to_stream(number, content)
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads what it leads to", str(path)) from error
+        raise
     with os.fdopen(descriptor, "wb") as stream:
         if hasattr(os, "set_blocking"):
             os.set_blocking(stream.fileno(), True)

@@ -285,3 +285,10 @@ def test_the_figures_of_the_documentation() -> None:
         assert alarms(4, cases * suites, sd) / (cases * suites) <= 1.5 * ALPHA  # 0.2 % were seen of 8000
     assert alarms(5, 1000, 0.03, r=0.5) / 1000 <= 0.05
     assert 0.40 <= seen(6, 2000, after=5) / 2000 <= 0.65
+
+
+def test_numbers_of_baselines_stand_above_a_clock_that_was_set_back() -> None:
+    late = session(1, 0.01, created=datetime(2026, 3, 1, tzinfo=UTC))
+    back = session(2, 0.03, created=datetime(2026, 2, 1, tzinfo=UTC))
+    (machine,) = history([back, late]).machines
+    assert [point.name for point in machine.series[0].points] == ["0001_baseline.json", "0002_baseline.json"]

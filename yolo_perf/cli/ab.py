@@ -82,7 +82,7 @@ def ab(
 
     Each pair is two fresh processes. The one that is not timed is stopped. Exit status: 0 none regressed,
     1 regressed, missing, nothing measured or a side failed, 2 usage, 3 not decided (--strict), 4 the host was
-    not fair, 130 interrupted.
+    not fair, 130 interrupted, 143 or 129 by SIGTERM or SIGHUP.
     """
     from yolo_perf.verdict.gate import Rules
     from yolo_perf.verdict.processes import alone

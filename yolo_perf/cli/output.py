@@ -124,11 +124,9 @@ def output_options(*, table: bool = True) -> Callable[[Callable[..., None]], Cal
 
 def check_writable(path: Path) -> None:
     """Raise UsageError where a file cannot come to be at `path`: better before a measurement than after it."""
-    target = Path(os.path.realpath(path))
-    if files.stream_of(path) is not None and path.exists():
-        return  # /dev/stdout and its like
-    through = path.exists() and not path.is_file()  # devices are written to as they are
-    asked = [path] if through else [*([target] if target.exists() else []), target.parent]
+    through = files.written_through(path)
+    target = path if through else Path(os.path.realpath(path))
+    asked = [target] if through else [*([target] if target.exists() else []), target.parent]
     if target.is_dir() or not target.parent.is_dir() or not all(os.access(each, os.W_OK) for each in asked):
         raise UsageError(f"Cannot write {path}. Name a file in a folder that exists and can be written.")
 

@@ -244,6 +244,7 @@ def _session(path: Path, run: _Run) -> Session:
     created = run.created if run.created.tzinfo else run.created.replace(tzinfo=UTC)
     return Session(
         name=path.name,
+        folder=str(path.parent),
         created=created.astimezone(UTC),
         commit=run.commit,
         machine=slug(run.machine),
@@ -339,6 +340,7 @@ def _restored(path: Path, entry: _Entry, index: _Index) -> Reading:
     machine, described = index.machines[entry.machine]
     return Session(
         name=path.name,
+        folder=str(path.parent),
         created=entry.created,
         commit=Commit(id=identity, branch=branch, dirty=dirty),
         machine=machine,

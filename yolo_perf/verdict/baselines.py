@@ -122,6 +122,8 @@ def locate_saved(name: str, folder: Path) -> Path:
     try:
         if Path(name).is_file():
             return Path(name)
+        if Path(name).exists() and not Path(name).is_dir():
+            content_of(Path(name))  # which says what it is instead
     except OSError as error:  # a name that no file system takes
         raise BaselineError(f"No saved run {name[:40]!r}...: {error.strerror}.") from error
     published = next((path for path in _references(folder) if path.stem == name), None)

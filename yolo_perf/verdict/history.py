@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from scipy.special import ndtr, ndtri, stdtr
 
 from yolo_perf.records import Case, Commit
 from yolo_perf.settings import LATENCY_MARGIN
+from yolo_perf.verdict.baselines import in_order
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,6 +70,7 @@ class Session:
     subjects: tuple[Subject, ...]
     seconds: tuple[float, ...]  # per image, the low quantile of the rounds
     utilizations: tuple[float, ...]  # at that latency, under the roofs of that session
+    folder: str = ""  # the file's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,8 @@ def history(
     """
     selection = selection or Selection()
     machines: dict[str, list[Session]] = {}
-    for session in sorted(sessions, key=lambda each: (each.created, each.name)):
+    ordered = in_order(sessions, lambda each: (each.created, each.name), lambda each: Path(each.folder, each.name))
+    for session in ordered:
         machines.setdefault(session.machine, []).append(session)
     found = []
     twins = 0
