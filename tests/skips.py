@@ -52,7 +52,7 @@ ALLOWED = (
         reason=r"no SIGSTOP here|the kernel is asked to end them|its counters are Linux's"
         r"|their environment is asked of Linux|parents are asked after on Linux"
         r"|only Linux is asked for leave to use tiles"
-        r"|no /dev/full on this system|there is no /dev/full|no named pipes here|there is no (bash|pty)"
+        r"|there is no /dev/full|no /dev/shm here|no named pipes here|there is no (bash|pty)"
         r"|this system cannot forget files|Scripts/python\.exe there"
         r"|the played program is a script with a #! line",
         why="what Windows or macOS lacks",

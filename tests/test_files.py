@@ -7,6 +7,7 @@ import select
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from itertools import count
 from pathlib import Path
@@ -154,6 +155,62 @@ def test_places_are_taken_once(tmp_path: Path) -> None:
         files.place(b"x", tmp_path, iter(["1", "2"]))
 
 
+@POSIX
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+def test_an_open_file_is_written_on_where_it_is(tmp_path: Path, name: str) -> None:
+    """Neither replaced nor written from its beginning: others have written there."""
+    log = tmp_path / "log"
+    with log.open("wb", buffering=0) as stream:
+        stream.write(b"before\n")
+        (tmp_path / "link").symlink_to(f"/dev/fd/{stream.fileno()}")
+        path = Path(name.format(stream.fileno())) if "/" in name else tmp_path / name
+        files.write(path, b"result\n")
+        stream.write(b"after\n")
+    assert log.read_bytes() == b"before\nresult\nafter\n"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@POSIX
+def test_a_pipe_is_written_to_under_the_name_of_an_open_file() -> None:
+    reader, writer = os.pipe()
+    files.write(Path(f"/dev/fd/{writer}"), b"result")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        assert stream.read() == b"result"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        files.write(Path(f"/dev/fd/{writer}"), b"result")
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm here")
+def test_a_file_below_dev_is_a_file() -> None:
+    """Replaced whole: written in place, a shorter result would end in what is left of the longer one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a"
+        files.write(path, b"a longer one")
+        files.write(path, b"short")
+        assert files.read(path) == b"short"
+        assert not files.written_through(path)
+
+
+@POSIX
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert files.stream_of(tmp_path / "a") is None
+    with pytest.raises(OSError, match="symbolic links"):
+        files.write(tmp_path / "a", b"x")
+
+
+@POSIX
+def test_nothing_is_lost_of_what_others_append(tmp_path: Path) -> None:
+    for _ in range(2):
+        files.append(tmp_path / "log", b"line\n")
+    assert files.read(tmp_path / "log") == b"line\nline\n"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device or address"):
+        files.append(tmp_path / "pipe", b"x")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -163,6 +220,16 @@ with files.scratch(Path(sys.argv[1])) as name:
     (name / "big").write_bytes(b"x")
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@POSIX
+def test_what_a_process_left_that_nobody_asked_after_is_removed(tmp_path: Path) -> None:
+    """A killed process whose parent does not wait for it is in the list of processes for as long as that lives."""
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)]) as killed:
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+        assert list(tmp_path.glob(files.PATTERN))
+        files.clean(tmp_path)
+        assert not list(tmp_path.glob(files.PATTERN))
 
 
 @POSIX
@@ -200,7 +267,6 @@ ALLOWED = {
     "pipeline/download.py": "goes on with a part that was broken off, under a lock",
     "pipeline/unpack.py": "fills a scratch folder",
     "report/export/parquet.py": "fills a temporary folder",
-    "summary.py": "appends to a page that the provider collects",
     "verdict/processes.py": "a lock",
     "verdict/recording.py": "appends row by row, under a lock",
     "verdict/worker.py": "its own standard output",
@@ -228,3 +294,49 @@ def test_nothing_is_written_in_another_way() -> None:
     }
     assert found - set(ALLOWED) == set(), "use files.write"
     assert set(ALLOWED) - found == set(), "no longer needed"
+
+
+READS = {
+    "analysis/accuracy.py": "its own sources",
+    "analysis/profilers.py": "what was written into a temporary folder",
+    "analysis/roofs.py": "its own sources",
+    "analysis/runtime_layers.py": "what the runtime wrote into a temporary folder",
+    "backends/artefacts.py": "its own sources",
+    "cli/report.py": "a library of the package",
+    "files.py": "the one way",
+    "guest.py": "Python files that were found to be files",
+    "machine/host.py": "asks the kernel",
+    "machine/memory.py": "asks the kernel",
+    "machine/sysfs.py": "asks the kernel",
+    "report/export/parquet.py": "what was written into a temporary folder",
+    "verdict/archive.py": "its own source",
+    "verdict/arena.py": "what workers wrote into a temporary folder",
+}
+READERS = {"read_bytes", "read_text", "imread", "fromfile", "loadtxt", "memmap"}
+
+
+def reads(node: ast.AST) -> bool:
+    """Whether this is a call that reads a file in a way of its own."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name)) if name in READERS:
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy" | "torch"), attr="load")):
+            return True
+        case (
+            ast.Call(func=ast.Name(id="open"), args=[_, *modes])
+            | ast.Call(
+                func=ast.Attribute(value=ast.Name(id="path" | "os") | ast.Subscript(), attr="open"), args=[*modes]
+            )
+        ):
+            return not modes or (isinstance(modes[0], ast.Constant) and modes[0].value in ("r", "rb", "rt"))
+    return False
+
+
+def test_nothing_is_read_in_another_way() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(map(reads, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    assert found - set(READS) == set(), "use files.read or files.opened"
+    assert set(READS) - found == set(), "no longer needed"

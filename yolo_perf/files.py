@@ -13,11 +13,12 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_BYTES = 1 << 28
 PATTERN = ".yolo-perf-*.tmp"
@@ -25,7 +26,6 @@ PATTERN = ".yolo-perf-*.tmp"
 OTHERS_S = 7 * 86400.0
 """Seconds after which what another host was writing, on a shared file system, is taken for left behind."""
 _OWNER = re.compile(r"\.yolo-perf-([0-9a-f]{6})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
-_STREAM = re.compile(r"/(?:dev/fd/|proc/self/fd/)(\d{1,4})|/dev/(stdout|stderr)")
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -50,7 +50,7 @@ def read(path: Path, most: int | None = None) -> bytes:
 
 
 @contextlib.contextmanager
-def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+def opened(path: Path, most: int | None = None) -> Iterator[BufferedReader]:
     """A regular file, open for reading. Raises OSError as `read` does."""
     _require_regular(path, path.stat())  # before it is opened: to open some devices is to act on them
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -65,32 +65,60 @@ def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, replacing what is there with its permissions; of a link, what it leads to.
 
-    What is no file (/dev/stdout, a FIFO that somebody reads) is written to directly. Raises OSError.
+    What is no file (a device, a FIFO that somebody reads) is written to directly, and so is what this process has
+    open under that name (/dev/stdout): it may be a log that others have written to. Raises OSError.
     """
     if written_through(path):
         _write_through(path, content)
         return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
-        mode: int | None = target.stat().st_mode
+        found: os.stat_result | None = target.stat()
     except FileNotFoundError:
-        mode = None
+        found = None
     with scratch(target.parent) as own:
-        _fill(own, content, None if mode is None else stat.S_IMODE(mode))
+        _fill(own, content, found)
         own.replace(target)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Write at the end of a file, in one call, so that others who append are not written over. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    with os.fdopen(descriptor, "wb") as stream:
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(stream.fileno(), True)  # a FIFO that nobody reads was refused by now
+        stream.write(content)
+
+
+def stream_of(path: Path) -> int | None:
+    """The number of the open file of this process that a path names, as /dev/stdout does; else None.
+
+    Opened by such a name, a regular file is written from its beginning; replaced, it loses what is in it.
+    """
+    own = re.compile(rf"/dev/fd|/proc/{os.getpid()}/(task/\d+/)?fd")
+    for _ in range(40):  # links in a circle end as well
+        folder = os.path.realpath(path.parent)
+        if own.fullmatch(folder):
+            return int(path.name) if path.name.isascii() and path.name.isdecimal() else None
+        if not path.is_symlink():
+            return None
+        path = Path(folder) / path.readlink()
+    return None
 
 
 def written_through(path: Path) -> bool:
     """Whether what is at a path is written to as it is: a device, a FIFO, an open stream such as /dev/stdout.
 
-    Of a stream that leads to a file too: who opened it goes on writing there. Raises OSError.
+    Of a stream that leads to a file too: who opened it goes on writing there.
     """
-    if path.absolute().parts[1:2] in (("dev",), ("proc",)):
-        return path.exists() and not path.is_dir()
+    if stream_of(path) is not None:
+        return True
     try:
-        return not (path.is_file() or path.is_dir()) and path.exists()
-    except FileNotFoundError:
+        kind = stat.S_IFMT(path.stat().st_mode)  # a pipe's name below /proc has no real path
+    except OSError:
         return False
+    return kind not in (stat.S_IFREG, stat.S_IFDIR)
 
 
 def place(content: bytes, folder: Path, names: Iterable[str]) -> Path:
@@ -135,25 +163,35 @@ def clean(folder: Path) -> None:
                 _remove(path)
 
 
-def _fill(path: Path, content: bytes, mode: int | None) -> None:
-    """Write a new file to the disk; its permissions are the user's usual ones where none are given."""
+def _fill(path: Path, content: bytes, like: os.stat_result | None) -> None:
+    """Write a new file to the disk, with the owner and permissions of another; else with the user's usual ones."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(descriptor, "wb") as stream:
-        if mode is not None and hasattr(os, "fchmod"):
+        if like is not None and hasattr(os, "fchmod"):
+            with contextlib.suppress(OSError):  # only root may give files away
+                os.fchown(stream.fileno(), like.st_uid, like.st_gid)
             with contextlib.suppress(OSError):
-                os.fchmod(stream.fileno(), mode)
+                os.fchmod(stream.fileno(), stat.S_IMODE(like.st_mode))
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
 
 
+def _write_to_stream(number: int, content: bytes) -> None:
+    """Write where the process's own output goes on, behind what it has printed."""
+    for printed in (sys.stdout, sys.stderr):
+        if printed is not None:
+            with contextlib.suppress(ValueError):  # closed
+                printed.flush()
+    with os.fdopen(os.dup(number), "wb") as stream:
+        stream.write(content)
+
+
 def _write_through(path: Path, content: bytes) -> None:
     """Write to what is no file. A FIFO that nobody reads is refused, not waited for."""
-    if match := _STREAM.fullmatch(str(path.absolute())):
-        # As it was opened: where it leads to a file, another opening would begin at that file's start.
-        number = int(match[1]) if match[1] else ("stdout", "stderr").index(match[2]) + 1
-        with os.fdopen(os.dup(number), "wb") as out:
-            out.write(content)
+    number = stream_of(path)
+    if number is not None:
+        _write_to_stream(number, content)
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
@@ -187,7 +225,14 @@ def _left_behind(path: Path) -> bool:
 
 
 def _started(process: int) -> int:
-    """When a process began, in whole seconds; 0 where there is none. Of numbers that are used again, which one."""
+    """When a process began; 0 where it has ended. Of numbers that are used again, which one.
+
+    In the kernel's ticks since it started, where those are told: seconds of the day move when a clock is set, and
+    what a living process is writing would be taken for left behind.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        state, *fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        return 0 if state in (b"Z", b"X") else int(fields[18])  # it was killed, and nobody has asked after it
     import psutil
 
     try:
@@ -198,7 +243,11 @@ def _started(process: int) -> int:
 
 @cache
 def _host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    """Within what a process's number means this process: containers may share a name and a folder."""
+    numbers = ""
+    with contextlib.suppress(OSError):
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:6]
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,8 @@ import logging
 import os
 from pathlib import Path
 
+from yolo_perf import files
+
 log = logging.getLogger(__name__)
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -20,7 +22,6 @@ def append_summary(text: str) -> None:
         return
     name = os.environ[VARIABLE]
     try:
-        with Path(name).open("a", encoding="utf-8") as stream:
-            stream.write(text + "\n")
+        files.append(Path(name), f"{text}\n".encode())
     except OSError as error:
         log.warning("Cannot write the step's summary to %s: %s.", name, error.strerror or error)

@@ -3,6 +3,7 @@
 import errno
 import http.client
 import io
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -374,12 +375,30 @@ def follow(request: Request, url: str) -> Request | None:
     return _Redirections().redirect_request(request, io.BytesIO(), 302, "", http.client.HTTPMessage(), url)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_an_error_of_the_disk(site: Site, part: Path) -> None:
-    part.symlink_to("/dev/full")
+def test_a_full_disk_is_an_error_of_the_disk(site: Site, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("yolo_perf.pipeline.download._write", full)
     with pytest.raises(OSError, match="No space left on device") as caught:
         fetch(site, part)
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_link_that_lies_in_the_place_of_a_part_is_not_followed(site: Site, part: Path, known: bool) -> None:
+    victim = part.parent / "victim"
+    victim.write_bytes(BODY[: len(BODY) // 2])
+    part.symlink_to(victim)
+    note = part.with_name(f"{part.name}.json")
+    if known:
+        noted = {"url": f"{site.url}/file", "validator": TAG["ETag"], "total": len(BODY)}
+        note.write_text(json.dumps(noted))
+    else:
+        note.symlink_to(victim)
+    fetch(site, part)
+    assert part.read_bytes() == BODY
+    assert victim.read_bytes() == BODY[: len(BODY) // 2]
 
 
 def test_an_interruption_keeps_what_has_arrived(site: Site, part: Path) -> None:

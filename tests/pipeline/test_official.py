@@ -1,5 +1,6 @@
 """Weights and pictures from a mirror on the loopback into a data folder."""
 
+import errno
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from tests.pipeline.pictures import encode, gradient
 from tests.pipeline.site import Answer, Diary, Site, serve
+from yolo_perf import files
 from yolo_perf.errors import DataError, DownloadError, UsageError, YoloPerfError
 from yolo_perf.pipeline.images import open_dataset
 from yolo_perf.pipeline.labels import read_labels
@@ -188,11 +190,14 @@ def test_a_folder_that_is_none(site: Site, tmp_path: Path) -> None:
         fetch_coco128(order(site, tmp_path / "file"))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_leaves_nothing_under_the_final_name(unpinned: None, site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_under_the_final_name(
+    unpinned: None, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     site.files["/yolov5n.pt"] = weights("n")
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights/yolov5n.pt.part").symlink_to("/dev/full")
+    monkeypatch.setattr("yolo_perf.pipeline.download._write", full)
     with pytest.raises(YoloPerfError, match=r"No space left on device\. Mend that and repeat the command"):
         fetch_weights("n", order(site, tmp_path))
     assert not (tmp_path / "weights/yolov5n.pt").exists()
@@ -309,12 +314,24 @@ def test_pictures_of_the_users_are_never_overwritten(site: Site, tmp_path: Path)
 
 def test_what_a_killed_fetch_left_is_cleared(site: Site, tmp_path: Path) -> None:
     site.files["/coco128.zip"] = packed(members())
-    half = tmp_path / ".coco128.new" / FIRST
+    left = tmp_path / f".yolo-perf-{files._host()}-{os.getpid()}-12345-00000000.tmp"  # of an earlier process
+    half = left / FIRST
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     fetch_coco128(order(site, tmp_path))
-    assert not (tmp_path / ".coco128.new").exists()
+    assert not left.exists()
     assert (tmp_path / FIRST).read_bytes() == PICTURE
+
+
+def test_a_link_planted_for_what_is_unpacked_is_not_followed(site: Site, tmp_path: Path) -> None:
+    """As it once was unpacked under a name that anybody knew."""
+    site.files["/coco128.zip"] = packed(members())
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/.coco128.new").symlink_to(victim)
+    fetch_coco128(order(site, tmp_path / "data"))
+    assert not list(victim.iterdir())
 
 
 def test_an_archive_by_hand_is_to_be_unpacked(site: Site, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tools.faults import Row
 
-CAMPAIGNS = ("files", "four", "kills", "sides", "signals")
+CAMPAIGNS = ("disk", "files", "four", "kills", "sides", "signals")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

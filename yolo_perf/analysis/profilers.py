@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from yolo_perf import files
 from yolo_perf.analysis.layers import profiled_session
 from yolo_perf.analysis.runtime_layers import Node, layer_names, read_profile
 from yolo_perf.analysis.timing import alternate, steady_mean
@@ -247,6 +249,9 @@ def _place(file: str, line: int, name: str) -> str:
 
 def _save(path: Path, write: Callable[[Path], object]) -> None:
     try:
-        write(path)
+        with TemporaryDirectory(prefix="yolo-perf-") as folder:
+            own = Path(folder) / f"profile{''.join(path.suffixes[-2:])}"  # exporters pack by a name's end
+            write(own)
+            files.write(path, own.read_bytes())
     except (OSError, RuntimeError) as error:  # PyTorch's exporter raises the latter
         raise YoloPerfError(f"Cannot write {path}: {error}.") from error

@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import socket
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from yolo_perf import __version__
+from yolo_perf import __version__, files
 from yolo_perf.errors import DownloadError
 from yolo_perf.units import mebibytes
 
@@ -135,8 +136,9 @@ class _Transfer:
         with self._ask(headers) as response:
             if response.status == HTTPStatus.OK:  # the whole file, whatever was asked for
                 have, note = 0, _Note(url=self.url, validator=_validator(response), total=response.length)
-                self.part.write_bytes(b"")
-                _note_path(self.part).write_bytes(msgspec.json.encode(note))
+                discard(self.part)  # a link that lies there is not followed
+                files.write(self.part, b"")
+                files.write(_note_path(self.part), msgspec.json.encode(note))
             elif note is None or not _goes_on(response, note, have):
                 raise self._changed()
             if max(have, note.total or 0) > self.at_most:
@@ -258,8 +260,9 @@ def _opener() -> urllib.request.OpenerDirector:
 def _resumable(part: Path, url: str) -> tuple[_Note | None, int]:
     """What `part` is known to be a part of, and its bytes; None and 0 where it is to be begun anew."""
     try:
-        note = msgspec.json.decode(_note_path(part).read_bytes(), type=_Note)
-        have = part.stat().st_size
+        note = msgspec.json.decode(files.read(_note_path(part)), type=_Note)
+        found = part.lstat()
+        have = found.st_size if stat.S_ISREG(found.st_mode) else 0  # another's file would be gone on with
     except (OSError, *_DAMAGE):
         return None, 0
     return (note, have) if have and note.url == url else (None, 0)

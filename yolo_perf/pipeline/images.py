@@ -54,7 +54,7 @@ class Dataset:
                 "or leave --cold out."
             )
         try:
-            with self.paths[index].open("rb") as stream:
+            with files.opened(self.paths[index]) as stream:
                 os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError as error:
             raise DataError(f"Cannot open {self.paths[index]}: {error.strerror or error}.") from error

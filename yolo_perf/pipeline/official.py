@@ -7,12 +7,12 @@ never overwritten: it may be a user's own.
 import contextlib
 import hashlib
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from yolo_perf import files
 from yolo_perf.errors import CheckpointError, DataError, DownloadError, UsageError, YoloPerfError
 from yolo_perf.pipeline.download import Patience, Watcher, discard, download, publish
 from yolo_perf.pipeline.images import open_dataset
@@ -123,16 +123,12 @@ def fetch_coco128(order: Order) -> Fetched:
 
     def bring() -> Fetched:
         archive = order.folder / "coco128.zip.part"
-        scratch = order.folder / ".coco128.new"
-        shutil.rmtree(scratch, ignore_errors=True)  # of a fetch that was killed
-        try:
+        with files.scratch(order.folder) as scratch:
             with _download(order.url(COCO128_SOURCE, "coco128.zip"), archive, path, COCO128_AT_MOST, order):
                 digest = _file_digest(archive, order.sha256)
                 unpack(archive, scratch, wanted=COCO128_MEMBERS, limits=COCO128_LIMITS)
                 fetched = result(scratch / "coco128", digest, fresh=True)
             (scratch / "coco128").rename(path)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
         discard(archive)
         return fetched
 
@@ -203,7 +199,7 @@ def _download(url: str, part: Path, path: Path, at_most: int, order: Order) -> I
 
 def _file_digest(path: Path, expected: str | None) -> str:
     """SHA-256 of a file, in hex. Raises DataError where another is expected."""
-    with path.open("rb") as stream:
+    with files.opened(path) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if expected not in (None, digest):
         raise DataError(f"its SHA-256 is {digest}, expected {expected}")

@@ -228,7 +228,8 @@ def alone() -> Iterator[None]:
     path = cache_folder() / "timing.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)  # a FIFO would be waited for
+        lock = os.fdopen(opened, "a")
     except OSError as error:
         raise unwritable(path.parent, error) from error
     with lock:

@@ -74,7 +74,9 @@ def check_setup(path: Path, machine: str, setup: str) -> None:
 
 def recorded(path: Path) -> int:
     """How many rows there are already. Raises BaselineError where a file holds anything else."""
-    return len(read_rows(path).rows) if path.exists() and path.stat().st_size else 0
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        return 0
+    return len(read_rows(path).rows)  # what is no file is refused here, not after a pair was measured for it
 
 
 def _append(path: Path, line: bytes, header: bytes) -> None:

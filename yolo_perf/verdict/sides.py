@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from yolo_perf import files
 from yolo_perf.backends.artefacts import cache_folder
 from yolo_perf.errors import UsageError
 
@@ -153,13 +153,14 @@ def _extract(top: Path, commit: str, target: Path) -> None:
     if not _git(top, "ls-tree", "--name-only", commit, "yolo_perf/__init__.py"):
         raise UsageError(f"commit {commit[:10]} holds no yolo_perf package to measure.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tree-", dir=target.parent) as scratch:
-        archive = Path(scratch) / "tree.tar"
+    with files.scratch(target.parent) as scratch:
+        scratch.mkdir()
+        archive = scratch / "tree.tar"
         _git(top, "archive", "--format=tar", f"--output={archive}", commit, "yolo_perf")
-        with tarfile.open(archive) as files:
-            files.extractall(Path(scratch) / "tree", filter="data")
+        with tarfile.open(archive) as members:
+            members.extractall(scratch / "tree", filter="data")
         try:
-            (Path(scratch) / "tree").replace(target)
+            (scratch / "tree").replace(target)
         except OSError:
             if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
                 raise
