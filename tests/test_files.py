@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -286,12 +287,17 @@ def writes(node: ast.AST) -> bool:
     return False
 
 
-def test_nothing_is_written_in_another_way() -> None:
-    found = {
+def modules_that(do: Callable[[ast.AST], bool]) -> set[str]:
+    """Those of the package in which something does."""
+    return {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if any(map(writes, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+        if any(map(do, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
     }
+
+
+def test_nothing_is_written_in_another_way() -> None:
+    found = modules_that(writes)
     assert found - set(ALLOWED) == set(), "use files.write"
     assert set(ALLOWED) - found == set(), "no longer needed"
 
@@ -333,10 +339,6 @@ def reads(node: ast.AST) -> bool:
 
 
 def test_nothing_is_read_in_another_way() -> None:
-    found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if any(map(reads, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
-    }
+    found = modules_that(reads)
     assert found - set(READS) == set(), "use files.read or files.opened"
     assert set(READS) - found == set(), "no longer needed"

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.calling import call_command
 from tests.factories import decision, full_run, machine, saved_pairs
 from tests.hostile import NAMES, formulas, loose, named
 from tests.report.test_paired import outcome, result
-from yolo_perf import cli, errors, escape
+from yolo_perf import errors, escape
 from yolo_perf.machine.identity import slug
 from yolo_perf.records import Comparison, Machine, Run
 from yolo_perf.report import session, tables
@@ -49,12 +50,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, *arguments)
 
     return called
 

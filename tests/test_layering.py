@@ -18,7 +18,8 @@ WINGS = (  # from the ground up
     ("analysis",),
     ("verdict",),
     ("report",),
-    ("guest", "options", "progress", "summary"),
+    ("guest",),
+    ("options", "progress", "summary"),
     ("session",),
     ("cli", "plugin"),
 )

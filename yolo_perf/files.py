@@ -1,7 +1,8 @@
 """Files: written whole or not at all, read only where they are files. The one way for both in this package.
 
 What is written is filled under a name of its own beside its target, flushed to disk and put there in one step.
-What a kill leaves of that names its owner, and the next writer in that folder removes it once the owner is gone.
+What a kill leaves of that names its owner, and the next process that writes in that folder removes it once the
+owner is gone.
 """
 
 import contextlib
@@ -147,12 +148,18 @@ def place(content: bytes, folder: Path, names: Iterable[str]) -> Path:
 @contextlib.contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """A name in a folder that nobody else has, for a file or a folder; what is there at the end is removed."""
-    clean(folder)
+    _clean_once(folder.absolute())
     path = folder / f".yolo-perf-{_host()}-{os.getpid()}-{_started(os.getpid())}-{secrets.token_hex(4)}.tmp"
     try:
         yield path
     finally:
         _remove(path)
+
+
+@cache
+def _clean_once(folder: Path) -> None:
+    """`clean`, for the first of many files that a process writes there: each would list the others."""
+    clean(folder)
 
 
 def clean(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from yolo_perf import escape
+from yolo_perf.guest import uncaptured
 from yolo_perf.pace import Kind, left_of
 
 log = logging.getLogger(__name__)
@@ -39,15 +40,14 @@ class _TerminalHandler(logging.Handler):
 
     def __init__(self, config: pytest.Config):
         super().__init__()
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._config = config
         self._reporter = config.pluginmanager.get_plugin("terminalreporter")
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line."""
         if self._reporter is None:
             return
-        pause = self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext()
-        with pause:
+        with uncaptured(self._config):
             self._reporter.ensure_newline()
             self._reporter.write_line(f"  {escape.line(record.getMessage())}")
 

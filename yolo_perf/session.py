@@ -95,9 +95,7 @@ class PerfSession:
         self.accuracy: list[Accuracy] = []
         self.layers: list[LayerProfile] = []
         self._running = ""  # the node id of the test that runs
-        self._found: dict[
-            str, list[tuple[list[Any], Any]]
-        ] = {}  # by node id: what it found, and where that is kept
+        self._found: dict[str, list[tuple[list[Any], Any]]] = {}  # what each test found, after where that is kept
         self._judge: Judge | None = None
         self._judging = False
         self.comparisons: tuple[Comparison, ...] = ()
@@ -377,8 +375,8 @@ class PerfSession:
             *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
         ]
         asked = self.config.get_verbosity() > 0 or any(str(each).startswith(HOST_TABLE) for each in given)
-        timed = [{*getattr(item, "fixturenames", ())} for item in items]
-        return not asked and all(names & {*FIXTURES} for names in timed if "benchmark" in names)
+        timed = [names for names in map(fixtures_of, items) if "benchmark" in names]
+        return not asked and all(names & {*FIXTURES} for names in timed)
 
     def _check_labels(self) -> None:
         """Raise pytest.UsageError for a case that is named and that there is not."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import machine, pairs, turn
-from yolo_perf import cli
 from yolo_perf.errors import ParityError
 from yolo_perf.records import Machine, Pair
 from yolo_perf.verdict.arena import Setup, Subject, Survey
@@ -96,12 +96,7 @@ def call(
     monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", "ab", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, "ab", *arguments)
 
     return called
 

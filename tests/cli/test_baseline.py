@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
-from yolo_perf import cli
 from yolo_perf.machine.identity import slug
 from yolo_perf.records import Machine
 from yolo_perf.records import Run as SavedRun
@@ -43,12 +43,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fo
 
     def called(*arguments: str) -> tuple[int, str, str]:
         baselines = () if "--baselines" in arguments else ("--baselines", str(folder))
-        monkeypatch.setattr("sys.argv", ["yolo-perf", "baseline", *arguments, *baselines])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, "baseline", *arguments, *baselines)
 
     return called
 

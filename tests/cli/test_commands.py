@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, peaks
-from yolo_perf import cli
 from yolo_perf.errors import ParityError, UsageError
 from yolo_perf.records import Case, Machine, Peaks
 from yolo_perf.verdict.contest import known_best
@@ -38,12 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, *arguments)
 
     return call
 

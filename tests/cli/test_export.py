@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import machine, measurement, run
 from tests.verdict.test_benchmarks import plain
 from tests.verdict.test_compare import write_reference
-from yolo_perf import cli
 from yolo_perf.machine.identity import slug
 from yolo_perf.report.export import MODULES
 from yolo_perf.report.schema import run_schema
@@ -27,12 +27,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, *arguments)
 
     return called
 

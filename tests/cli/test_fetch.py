@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.calling import call_command
 from tests.pipeline.site import Answer, Site, serve
 from tests.pipeline.test_official import members, packed, sha256, weights
-from yolo_perf import cli
 from yolo_perf.cli.fetch import _Bars
 from yolo_perf.pipeline import official
 from yolo_perf.pipeline.download import _Transfer
@@ -36,12 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.setattr("platformdirs.user_data_path", lambda name: tmp_path / "share" / name)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", "fetch", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, "fetch", *arguments)
 
     return call
 

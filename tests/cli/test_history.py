@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import machine, measurement, run
-from yolo_perf import cli
 from yolo_perf.machine.identity import slug
 from yolo_perf.records import Commit, Machine
 from yolo_perf.records import Run as SavedRun
@@ -54,12 +54,7 @@ def call(
 
     def called(*arguments: str) -> tuple[int, str, str]:
         baselines = () if "--baselines" in arguments else ("--baselines", str(folder))
-        monkeypatch.setattr("sys.argv", ["yolo-perf", "history", *arguments, *baselines])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, "history", *arguments, *baselines)
 
     return called
 

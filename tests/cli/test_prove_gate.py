@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.calling import call_command
 from tests.factories import machine
 from tests.verdict import recorded
-from yolo_perf import cli
 from yolo_perf.cli import prove_gate
 from yolo_perf.pace import Left
 from yolo_perf.records import Machine, Pair
@@ -37,12 +37,7 @@ def run(
     monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path_factory.mktemp("cache")))
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yolo-perf", "prove-gate", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
+        return call_command(monkeypatch, capsys, "prove-gate", *arguments)
 
     return call
 

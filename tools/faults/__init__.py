@@ -5,6 +5,9 @@
 Each is a file here with `run(budget_s, seed) -> Row`: it tries as many faults of one kind as its seconds hold.
 """
 
+import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -16,3 +19,15 @@ class Row:
     tried: int
     failed: int
     first: str = ""
+
+
+def campaign(kind: str, budget_s: float, seed: int, attempt: Callable[[random.Random], str]) -> Row:
+    """As many attempts as there are seconds; each says what harm was done, "" for none."""
+    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
+    tried = failed = 0
+    first = ""
+    while time.monotonic() < ends:
+        tried += 1
+        if harm := attempt(rng):
+            failed, first = failed + 1, first or harm
+    return Row(kind=kind, tried=tried, failed=failed, first=first)

@@ -4,10 +4,9 @@ import errno
 import random
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from tools.faults import Row
+from tools.faults import Row, campaign
 from yolo_perf import files
 from yolo_perf.errors import BaselineError, YoloPerfError
 
@@ -30,19 +29,9 @@ def run(budget_s: float, seed: int) -> Row:
         if mounted.returncode:
             return Row(kind=KIND, tried=0, failed=0, first=f"skipped: {mounted.stderr.strip()}")
         try:
-            return _campaign(Path(name), time.monotonic() + budget_s, random.Random(seed))  # noqa: S311
+            return campaign(KIND, budget_s, seed, lambda rng: _harm(Path(name), rng))
         finally:
             subprocess.run(["umount", name], check=True)
-
-
-def _campaign(folder: Path, ends: float, rng: random.Random) -> Row:
-    tried = failed = 0
-    first = ""
-    while time.monotonic() < ends:
-        tried += 1
-        if harm := _harm(folder, rng):
-            failed, first = failed + 1, first or harm
-    return Row(kind=KIND, tried=tried, failed=failed, first=first)
 
 
 def _harm(folder: Path, rng: random.Random) -> str:

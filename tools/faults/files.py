@@ -6,11 +6,10 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tools.faults import Row
+from tools.faults import Row, campaign
 from yolo_perf.records import Run
 from yolo_perf.verdict.baselines import BLOCK, block
 
@@ -73,32 +72,25 @@ def deep(_: bytes, rng: random.Random) -> bytes:
 MUTATIONS: tuple[Mutate, ...] = (flipped, cut, odd_value, odd_value, deep)
 
 
-def run_campaign(budget_s: float, seed: int) -> Row:
-    """As `run`."""
-    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
-    tried = failed = 0
-    first = ""
+def run(budget_s: float, seed: int) -> Row:
+    """`tried` counts commands that were given something that is no sound file."""
     with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
         folder = Path(name)
         sound = folder / "sound.json"
-        sound.write_text(json.dumps({BLOCK: block(run_of())}))
+        sound.write_text(json.dumps({BLOCK: block(_sound())}))
         content = sound.read_bytes()
-        while time.monotonic() < ends:
+
+        def attempt(rng: random.Random) -> str:
             path, words = _faulty(folder, content, rng)
             door = DOORS[rng.randrange(len(DOORS))]
-            arguments = [each.format(path, sound=sound, folder=folder) for each in door]
-            tried += 1
-            if harm := _harm(arguments, folder):
-                failed += 1
-                first = first or f"{words} at {' '.join(door)}: {harm}"
+            harm = _harm([each.format(path, sound=sound, folder=folder) for each in door], folder)
             _remove(path)
-    return Row(kind="files that are none", tried=tried, failed=failed, first=first)
+            return f"{words} at {' '.join(door)}: {harm}" if harm else ""
+
+        return campaign("files that are none", budget_s, seed, attempt)
 
 
-run = run_campaign
-
-
-def run_of() -> Run:
+def _sound() -> Run:
     """A run of a few cases."""
     from tests import factories
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.faults import Row
+from tools.faults import Row, campaign
 from yolo_perf import files
 
 WRITER = """
@@ -33,32 +33,29 @@ while True:
 
 def run(budget_s: float, seed: int) -> Row:
     """`tried` counts kills."""
+    with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
+        return campaign("kills while writing", budget_s, seed, lambda rng: _harm(Path(name), rng))
+
+
+def _harm(folder: Path, rng: random.Random) -> str:
+    """What a kill left that it must not; "" where that is nothing."""
     from yolo_perf.errors import BaselineError
     from yolo_perf.verdict.baselines import read_run
 
-    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
-    tried = failed = 0
-    first = ""
-    with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
-        folder = Path(name)
-        while time.monotonic() < ends:
-            _kill_one(folder, rng)
-            tried += 1
-            harms = []
-            if (folder / "target").exists() and files.read(folder / "target") != b"a" * 2_000_000:
-                harms.append("a torn file")
-            for place in (folder, *folder.glob("baselines/*")):
-                files.clean(place)
-                harms += [f"left behind: {path.name}" for path in place.glob(files.PATTERN)]
-            for path in folder.glob("baselines/*/*.json"):
-                try:
-                    read_run(path)
-                except BaselineError as error:
-                    harms.append(str(error)[:200])
-                path.unlink()
-            failed += bool(harms)
-            first = first or "; ".join(harms)
-    return Row(kind="kills while writing", tried=tried, failed=failed, first=first)
+    _kill_one(folder, rng)
+    harms = []
+    if (folder / "target").exists() and files.read(folder / "target") != b"a" * 2_000_000:
+        harms.append("a torn file")
+    for place in (folder, *folder.glob("baselines/*")):
+        files.clean(place)
+        harms += [f"left behind: {path.name}" for path in place.glob(files.PATTERN)]
+    for path in folder.glob("baselines/*/*.json"):
+        try:
+            read_run(path)
+        except BaselineError as error:
+            harms.append(str(error)[:200])
+        path.unlink()
+    return "; ".join(harms)
 
 
 def _kill_one(folder: Path, rng: random.Random) -> None:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.faults import Row
+from tools.faults import Row, campaign
 from yolo_perf.verdict.processes import MARK, Process, SideError, processes
 from yolo_perf.verdict.sides import Side, own_tree
 
@@ -43,19 +43,16 @@ BAD = {
 
 def run(budget_s: float, seed: int) -> Row:
     """`tried` counts sides."""
-    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
-    tried = failed = 0
-    first = ""
     with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
         script = Path(name) / "side.py"
-        while time.monotonic() < ends:
+
+        def attempt(rng: random.Random) -> str:
             words = rng.choice(sorted(BAD))
             script.write_text(f"{FIRST_LINES}{BAD[words]}\ntime.sleep(600)\n")
-            tried += 1
-            if harm := _harm(str(script), rest=rng.random() < 0.3):
-                failed += 1
-                first = first or f"{words}: {harm}"
-    return Row(kind="bad sides", tried=tried, failed=failed, first=first)
+            harm = _harm(str(script), rest=rng.random() < 0.3)
+            return f"{words}: {harm}" if harm else ""
+
+        return campaign("bad sides", budget_s, seed, attempt)
 
 
 def _harm(script: str, *, rest: bool) -> str:

@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from tools.faults import Row
+from tools.faults import Row, campaign
 
 COMMAND = (
     "ab",
@@ -30,17 +29,14 @@ START_S, MOST_S = 5.0, 25.0
 
 def run(budget_s: float, seed: int) -> Row:
     """`tried` counts signals; one that came after the end counts too, and has to change nothing."""
-    rng, ends = random.Random(seed), time.monotonic() + budget_s  # noqa: S311
-    tried = failed = 0
-    first = ""
     with tempfile.TemporaryDirectory(prefix="yolo-perf-faults-") as name:
-        while time.monotonic() < ends:
+
+        def attempt(rng: random.Random) -> str:
             which = rng.choice(sorted(EXITS))
-            tried += 1
-            if harm := _harm(Path(name) / "pairs.json", which, rng.uniform(START_S, MOST_S)):
-                failed += 1
-                first = first or f"{which}: {harm}"
-    return Row(kind="signals while pairs are measured", tried=tried, failed=failed, first=first)
+            harm = _harm(Path(name) / "pairs.json", which, rng.uniform(START_S, MOST_S))
+            return f"{which}: {harm}" if harm else ""
+
+        return campaign("signals while pairs are measured", budget_s, seed, attempt)
 
 
 def _harm(path: Path, which: str, after_s: float) -> str:

@@ -1,8 +1,20 @@
 """The figures of a measurement, by name, in SI units: what pytest-benchmark's `extra_info` holds."""
 
+from collections.abc import Iterable
+
 from yolo_perf.analysis.conditions import other_work_share, page_faults_per_image, switches_per_round
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.records import Measurement, Peaks
+
+
+def fastest_of_sizes(measurements: Iterable[Measurement]) -> dict[str, Measurement]:
+    """The measurement with the least latency an image of each size, sizes in the order in which they come."""
+    found: dict[str, Measurement] = {}
+    for each in measurements:
+        best = found.get(each.case.size)
+        if best is None or each.latency_s < best.latency_s:
+            found[each.case.size] = each
+    return found
 
 
 def figures(measurement: Measurement, peaks: Peaks) -> dict[str, object]:

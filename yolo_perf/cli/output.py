@@ -52,13 +52,12 @@ class Output:
         elif self.form == "csv":
             text = csv_text(rows() if callable(rows) else rows)
         else:
-            shown = style(to_terminal=self.path is None)
-            text = escape.terminal(table(**shown), color=shown["color"])
+            text = table(**style(to_terminal=self.path is None))
         end_step()
         if self.path is None:
             print_result(text)
             return
-        write_text(self.path, text + "\n")
+        write_text(self.path, (escape.terminal(text) if self.form == "table" else text) + "\n")
 
 
 def emit(content: bytes, path: Path | None) -> None:

@@ -146,7 +146,7 @@ def _machine(machine: MachineHistory, *, width: int, color: bool, blocks: str) -
         [
             wrapped(f"{heading}{oldest:%Y-%m-%d} to {newest:%Y-%m-%d}", width),
             *told_of,
-            *([] if len(shown) == len(named) else [first_of(named)]),
+            *filter(None, [first_of(named)]),
             *([""] if told else []),
             *(wrapped(line, width, "    ") for line in told or ["No change of level, and nothing creeps."]),
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from yolo_perf.analysis.figures import utilization
+from yolo_perf.analysis.figures import fastest_of_sizes, utilization
 from yolo_perf.records import Comparison, Measurement, Run, Verdict
 
 MOST_CASES = 300
@@ -63,10 +63,7 @@ def telling(run: Run, comparisons: Iterable[Comparison] = (), most: int = MOST_C
 
 def _named(run: Run) -> list[Measurement]:
     """The cases that a report names in words."""
-    fastest: dict[str, Measurement] = {}
-    for each in run.measurements:
-        if each.case.size not in fastest or each.latency_s < fastest[each.case.size].latency_s:
-            fastest[each.case.size] = each
+    fastest = fastest_of_sizes(run.measurements)
     nearest = max(run.measurements, key=lambda each: utilization(each, run.peaks), default=None)
     found = {id(each): each for each in (*fastest.values(), nearest) if each is not None}
     return list(found.values())

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.identity import describe, slug
 from yolo_perf.records import SCHEMA, Case, Commit, Count, Dtype, Machine, Positive, Seconds
-from yolo_perf.verdict.baselines import BLOCK, FIRST_YEAR, LAST_YEAR, decoded
+from yolo_perf.verdict.baselines import BLOCK, FIRST_YEAR, LAST_YEAR, decoded, utc
 from yolo_perf.verdict.history import Session, Subject
 
 log = logging.getLogger(__name__)
@@ -241,11 +241,10 @@ def _session(path: Path, run: _Run) -> Session:
         (2 * each.work.macs + each.work.other_flops) / latency / peaks[each.case.dtype]
         for each, latency in zip(run.measurements, seconds, strict=True)
     ]
-    created = run.created if run.created.tzinfo else run.created.replace(tzinfo=UTC)
     return Session(
         name=path.name,
         folder=str(path.parent),
-        created=created.astimezone(UTC),
+        created=utc(run.created),
         commit=run.commit,
         machine=slug(run.machine),
         described=describe(run.machine),

@@ -289,13 +289,13 @@ def utc(moment: datetime) -> datetime:
 def in_order(found: Iterable[T], created: Callable[[T], Any], path: Callable[[T], Path]) -> list[T]:
     """Oldest first: by date, but the numbered files of one folder by their numbers, as a clock may be set back."""
     ordered = sorted(found, key=created)
-    places: dict[Path, list[int]] = {}
+    places: dict[Path, list[tuple[int, int]]] = {}  # by folder: each file's number and place
     for place, each in enumerate(ordered):
-        if _NUMBER.fullmatch(path(each).name):
-            places.setdefault(path(each).parent, []).append(place)
+        if match := _NUMBER.fullmatch(path(each).name):
+            places.setdefault(path(each).parent, []).append((int(match[1]), place))
     for own in places.values():
-        numbered = sorted((ordered[place] for place in own), key=lambda each: _number(path(each)))
-        for place, each in zip(own, numbered, strict=True):
+        numbered = [ordered[place] for _, place in sorted(own)]
+        for (_, place), each in zip(own, numbered, strict=True):
             ordered[place] = each
     return ordered
 
@@ -464,11 +464,6 @@ def _place(content: bytes, target: Path) -> Path:
 def _paths(folder: Path) -> tuple[Path, ...]:
     """The baselines of one machine's folder, oldest first."""
     return tuple(path for _, path in _numbered(folder))
-
-
-def _number(path: Path) -> int:
-    match = _NUMBER.fullmatch(path.name)
-    return int(match[1]) if match else 0
 
 
 def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from yolo_perf.analysis.figures import utilization
+from yolo_perf.analysis.figures import fastest_of_sizes, utilization
 from yolo_perf.analysis.work import layer_counts, roof_seconds
 from yolo_perf.errors import UsageError
 from yolo_perf.machine.identity import describe
@@ -52,11 +52,7 @@ def column(saved: Run | Reference) -> Column:
         return _published(saved)
     least = _roofs(saved.peaks)
     cells = {(m.case.size, m.case.backend): _cell(m, saved, least) for m in saved.measurements}
-    fastest_of: dict[str, Measurement] = {}
-    for m in saved.measurements:
-        if m.case.size not in fastest_of or m.latency_s < fastest_of[m.case.size].latency_s:
-            fastest_of[m.case.size] = m
-    for size, fastest in fastest_of.items():
+    for size, fastest in fastest_of_sizes(saved.measurements).items():
         cells[size, BEST] = _cell(fastest, saved, least, of=fastest.case.backend)
     return Column(
         name=describe(saved.machine),

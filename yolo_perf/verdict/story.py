@@ -117,11 +117,12 @@ def _labels(verdicts: Sequence[tuple[str, str]], wanted: str) -> str:
 
 def _sessions(own: Sequence[Run], shelf: Sequence[Run], subject: Run) -> tuple[Run, ...]:
     """The machine's runs that measured inference, each once, oldest first, none after the subject."""
+    before = own[: own.index(subject)]  # in the order that `tell` found, whatever their dates say
     found: list[Run] = []
     for run in sorted((*shelf, *own), key=lambda run: run.created):
         comparable = run.complete and not run.configuration.get("slow_down") and run.measurements
-        given = run in own[: own.index(subject)] if subject in own else False
-        if comparable and run not in found and (given or run.created <= subject.created) and run != subject:
+        earlier = run.created <= subject.created or run in before
+        if comparable and run not in found and earlier and run != subject:
             found.append(run)
     return (*found, subject)
 

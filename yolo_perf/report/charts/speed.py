@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from yolo_perf import units
-from yolo_perf.analysis.figures import utilization
+from yolo_perf.analysis.figures import fastest_of_sizes, utilization
 from yolo_perf.analysis.layers import roof_dtype
 from yolo_perf.analysis.work import attainable_flops_per_s, bound
 from yolo_perf.escape import printable
@@ -142,10 +142,7 @@ def latency(run: Run) -> Chart:
     """Median latency per image by size and optimisation, with the span from the low quantile to the 90th."""
     names = in_order([m.case for m in run.measurements])
     traces = [_bars([m for m in run.measurements if m.case.backend == name]) for name in names]
-    fastest = [
-        min((m for m in run.measurements if m.case.size == size), key=lambda m: m.latency_s)
-        for size in dict.fromkeys(m.case.size for m in run.measurements)
-    ]
+    fastest = fastest_of_sizes(run.measurements).values()
     return Chart(
         name="latency",
         title="Latency",
