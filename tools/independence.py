@@ -18,6 +18,7 @@ from statistics import fmean, median
 
 from yolo_perf.analysis.timing import low_quantile
 from yolo_perf.backends.registry import choose
+from yolo_perf.errors import YoloPerfError
 from yolo_perf.settings import ALLOCATORS, parse_names, parse_sizes
 from yolo_perf.signals import ended_by_signals
 from yolo_perf.verdict.processes import Process, SideError, alone, processes
@@ -84,13 +85,13 @@ def _options() -> argparse.Namespace:
 def _one_set(cases: Sequence[Name], options: argparse.Namespace) -> Iterator[tuple[Name, Found]]:
     """Each case in a fresh process beside one veteran of all of them."""
     sizes = tuple(dict.fromkeys(size for size, _ in cases))
-    with processes(_side("veteran"), time_limit_s=TIME_LIMIT_S, script=CHILD) as (veteran,):
+    with processes(_side("veteran"), time_limit_s=TIME_LIMIT_S, script=CHILD, forms={}) as (veteran,):
         _open(veteran, sizes, options)
         for case in random.sample(cases, len(cases)):
             veteran.ask(do="history", rounds=HISTORY_ROUNDS, **_named(case))
         veteran.rest()
         for case in cases:
-            with processes(_side("alone"), time_limit_s=TIME_LIMIT_S, script=CHILD) as (fresh,):
+            with processes(_side("alone"), time_limit_s=TIME_LIMIT_S, script=CHILD, forms={}) as (fresh,):
                 _open(fresh, sizes, options)
                 if each := _case(fresh, veteran, case):
                     yield case, each
@@ -160,3 +161,6 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit(130)
+    except YoloPerfError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)  # 1 is a case that depends

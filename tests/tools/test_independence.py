@@ -40,6 +40,7 @@ def test_a_case_alone_and_last_of_all() -> None:
         check=False,
     )
     assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
     head, eager, onnx, tally = done.stdout.splitlines()
     assert head.startswith("case")
     assert (eager.split()[0], onnx.split()[0]) == ("n-eager", "n-onnx")

@@ -417,6 +417,12 @@ def test_an_answer_of_another_form_names_side_and_order() -> None:
             process.receive()
 
 
+def test_another_program_answers_in_forms_of_its_own() -> None:
+    order = {"do": "open"}
+    assert malformed(order, {"allocator": "keep"})
+    assert malformed(order, {"allocator": "keep"}, {}) == ""
+
+
 @pytest.mark.parametrize(
     "text", ['{"seconds": NaN}', '{"seconds": Infinity}', r'{"tree": "\ud800"}', "[" * 100_000]
 )

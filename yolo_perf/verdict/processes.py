@@ -71,11 +71,13 @@ class SideError(YoloPerfError):
 class Process:
     """One side's process. It stands still except between `wake` and `rest`.
 
-    `script` answers its orders: a worker without it, or another program that takes them in the same way.
+    `script` answers its orders: a worker without it, or another program that takes them in the same way; `forms`
+    are those of its answers.
     """
 
-    def __init__(self, side: Side, *, time_limit_s: float, script: str = ""):
+    def __init__(self, side: Side, *, time_limit_s: float, script: str = "", forms: Mapping[str, Any] = FORMS):
         self.side = side
+        self._forms = forms
         self.time_limit_s = time_limit_s
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._mark = secrets.token_hex(8)
@@ -138,7 +140,7 @@ class Process:
         if isinstance(reply, dict) and "error" in reply:
             raise self._failure(str(reply["error"])[:500])
         order = self._asked.popleft() if self._asked else {}
-        if wrong := malformed(order, reply):
+        if wrong := malformed(order, reply, self._forms):
             raise self._failure(f"it answered {line.strip()[:60]!r} to {order.get('do')!r}: {wrong}")
         found: dict[str, Any] = reply
         return found
@@ -204,12 +206,14 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(*sides: Side, time_limit_s: float, script: str = "") -> Iterator[tuple[Process, ...]]:
+def processes(
+    *sides: Side, time_limit_s: float, script: str = "", forms: Mapping[str, Any] = FORMS
+) -> Iterator[tuple[Process, ...]]:
     """A process for each side, all of them gone when it is over, however it ends."""
     with contextlib.ExitStack() as ends:
         started = []
         for side in sides:
-            started.append(Process(side, time_limit_s=time_limit_s, script=script))
+            started.append(Process(side, time_limit_s=time_limit_s, script=script, forms=forms))
             ends.callback(started[-1].end)
         yield tuple(started)
 
@@ -242,10 +246,10 @@ def alone() -> Iterator[None]:
         yield
 
 
-def malformed(order: Mapping[str, Any], reply: object) -> str:
+def malformed(order: Mapping[str, Any], reply: object, forms: Mapping[str, Any] = FORMS) -> str:
     """What is wrong with an answer to an order; "" where it has the order's form, or the order has none."""
     do = str(order.get("do"))
-    form = FORMS.get("sample" if do == "prepare" and order.get("sample") else do, dict[str, Any])
+    form = forms.get("sample" if do == "prepare" and order.get("sample") else do, dict[str, Any])
     try:
         msgspec.convert(reply, form)
     except (msgspec.ValidationError, RecursionError) as error:
