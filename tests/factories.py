@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from yolo_perf.analysis.bench import Bench
+from yolo_perf.archive.saved_pairs import SavedPairs, SavedSetup, SavedSide
 from yolo_perf.backends.registry import Backend
 from yolo_perf.records import (
     Accuracy,
@@ -31,7 +32,6 @@ from yolo_perf.records import (
     Work,
 )
 from yolo_perf.verdict.gate import Decision
-from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSetup, SavedSide
 
 NODEID = "benchmarks/test_inference.py::test_inference[{}]"
 

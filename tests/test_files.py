@@ -268,9 +268,9 @@ ALLOWED = {
     "pipeline/download.py": "goes on with a part that was broken off, under a lock",
     "pipeline/unpack.py": "fills a scratch folder",
     "report/export/parquet.py": "fills a temporary folder",
-    "verdict/processes.py": "a lock",
-    "verdict/recording.py": "appends row by row, under a lock",
-    "verdict/worker.py": "its own standard output",
+    "pairing/processes.py": "a lock",
+    "proof/recording.py": "appends row by row, under a lock",
+    "pairing/worker.py": "its own standard output",
 }
 WRITERS = {"write_bytes", "write_text", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
 
@@ -315,8 +315,8 @@ READS = {
     "machine/memory.py": "asks the kernel",
     "machine/sysfs.py": "asks the kernel",
     "report/export/parquet.py": "what was written into a temporary folder",
-    "verdict/archive.py": "its own source",
-    "verdict/arena.py": "what workers wrote into a temporary folder",
+    "archive/thin.py": "its own source",
+    "pairing/arena.py": "what workers wrote into a temporary folder",
 }
 READERS = {"read_bytes", "read_text", "imread", "fromfile", "loadtxt", "memmap"}
 

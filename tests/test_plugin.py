@@ -19,18 +19,18 @@ from rich import console  # noqa: F401
 # Sessions in this process forget what they imported, which extension modules do not survive: import it first.
 import yolo_perf.analysis.bench
 import yolo_perf.analysis.work
+import yolo_perf.pairing.confirm
 import yolo_perf.report.markdown
 import yolo_perf.report.tables
-import yolo_perf.verdict.confirm
 import yolo_perf.verdict.sessions
 import yolo_perf.yolov5.seeded
 from tests.factories import peaks
+from yolo_perf.archive.baselines import read_run
 from yolo_perf.backends.registry import Backend, backends
 from yolo_perf.errors import BackendUnavailable
 from yolo_perf.machine.host import Counters
 from yolo_perf.machine.identity import identify
 from yolo_perf.records import Peaks
-from yolo_perf.verdict.baselines import read_run
 
 TEST = """
 def test_inference(size, optimization, measure_inference):
@@ -169,7 +169,7 @@ def fresh(seconds: float) -> Callable[..., dict[str, float]]:
 @pytest.mark.slow
 def test_a_suspect_that_fresh_processes_clear_passes_and_is_told(project: Project) -> None:
     project.run("--perf-save")
-    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", fresh(1.0))
+    project.monkeypatch.setattr("yolo_perf.pairing.confirm.fresh_seconds", fresh(1.0))
     result = project.run("--benchmark-compare", "--perf-confirm=auto", step=3.0)
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
@@ -180,7 +180,7 @@ def test_a_suspect_that_fresh_processes_clear_passes_and_is_told(project: Projec
             "UNCHANGED n-eager: suspected by the saved baseline (+200.0 %), not confirmed: latency +0.0 %, *",
         ]
     )
-    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", fresh(4.0))
+    project.monkeypatch.setattr("yolo_perf.pairing.confirm.fresh_seconds", fresh(4.0))
     result = project.run("--benchmark-compare", "--perf-confirm=auto", step=3.0)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
@@ -194,7 +194,7 @@ def test_ctrl_c_while_confirming_loses_nothing(project: Project) -> None:
         raise KeyboardInterrupt
 
     project.run("--perf-save")
-    project.monkeypatch.setattr("yolo_perf.verdict.confirm.fresh_seconds", interrupted)
+    project.monkeypatch.setattr("yolo_perf.pairing.confirm.fresh_seconds", interrupted)
     result = project.run("--benchmark-compare", "--perf-confirm=fresh", "--perf-save", step=3.0)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(

@@ -19,10 +19,10 @@ import yolo_perf.report.stages
 import yolo_perf.report.sweeps
 from tests.factories import accuracy
 from tests.test_plugin import Project
+from yolo_perf.archive.baselines import read_run
 from yolo_perf.cli import cli
 from yolo_perf.machine.identity import identify
 from yolo_perf.records import STAGES
-from yolo_perf.verdict.baselines import read_run
 
 THROUGHPUT = """
 def test_throughput(size, optimization, threads, batch, measure_throughput):
@@ -247,7 +247,7 @@ def test_the_layers_of_what_tells_them_are_kept(project: Project) -> None:
 
 
 def test_only_the_best_is_measured_where_it_is_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from yolo_perf.verdict import contest
+    from yolo_perf.pairing import contest
 
     monkeypatch.setenv("YOLO_PERF_CACHE", str(project.pytester.path / "cache"))  # what is best is kept there
     result = project.run("--perf-optimizations=best", target="benchmarks/test_inference.py")

@@ -15,11 +15,11 @@ from yolo_perf.errors import BackendUnavailable, UsageError, YoloPerfError
 from yolo_perf.guest import FIXTURES, SWEEP
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import SPREAD, PerfSession
+from yolo_perf.session.state import SPREAD, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.analysis.timing import Plan
+    from yolo_perf.analysis.rounds import Plan
     from yolo_perf.records import Accuracy, LayerProfile, Measurement, Memory, StageRun, Timed
 
 TAKEN = (

@@ -9,7 +9,7 @@ import torch
 
 from tests.factories import machine, peaks
 from yolo_perf.analysis.bench import Bench, parity_pictures
-from yolo_perf.analysis.timing import Plan
+from yolo_perf.analysis.rounds import Plan
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.errors import ParityError
 from yolo_perf.pipeline.images import synthetic

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_perf.analysis.timing import MAX_ROUNDS, MIN_ROUNDS, low_quantile, plan, slowed
+from yolo_perf.analysis.rounds import MAX_ROUNDS, MIN_ROUNDS, low_quantile, plan
+from yolo_perf.analysis.timing import slowed
 
 
 class Clock:

@@ -11,10 +11,7 @@ import pytest
 
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
-from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import slug
-from yolo_perf.records import HostUse, Run, Weights
-from yolo_perf.verdict.baselines import (
+from yolo_perf.archive.baselines import (
     Spread,
     block,
     find_baseline,
@@ -31,6 +28,9 @@ from yolo_perf.verdict.baselines import (
     spreads,
     write_document,
 )
+from yolo_perf.errors import BaselineError
+from yolo_perf.machine.naming import slug
+from yolo_perf.records import HostUse, Run, Weights
 
 RUN = run(measurement((0.04, 0.05)), measurement((0.01,), backend="onnx-static-int8", dtype="int8"))
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
+from yolo_perf.archive.baselines import block
+from yolo_perf.archive.benchmarks import read_benchmarks
 from yolo_perf.errors import BaselineError
 from yolo_perf.escape import spelled as printable
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Commit
-from yolo_perf.verdict.baselines import block
-from yolo_perf.verdict.benchmarks import read_benchmarks
 
 TEST = """
 import pytest

@@ -7,10 +7,10 @@ import pytest
 
 from tests.factories import run
 from tests.report.test_paired import result
+from yolo_perf.archive.baselines import BLOCK, block
+from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, SavedPairs, read_told
 from yolo_perf.errors import BaselineError
 from yolo_perf.report.paired import document
-from yolo_perf.verdict.baselines import BLOCK, block
-from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, SavedPairs, read_told
 
 
 def written(tmp_path: Path, content: object) -> Path:

@@ -14,12 +14,12 @@ import pytest
 from tests.factories import machine, measurement, peaks, run
 from tests.verdict.test_compare import write_reference
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.machine.identity import describe, slug
+from yolo_perf.archive import thin
+from yolo_perf.archive.baselines import block, read_run
+from yolo_perf.archive.thin import Absence, read_files, read_folder, read_session
+from yolo_perf.machine.naming import describe, slug
 from yolo_perf.records import Commit
 from yolo_perf.records import Run as SavedRun
-from yolo_perf.verdict import archive
-from yolo_perf.verdict.archive import Absence, read_files, read_folder, read_session
-from yolo_perf.verdict.baselines import block, read_run
 from yolo_perf.verdict.history import Session
 from yolo_perf.verdict.sessions import steady_latency_s
 
@@ -36,7 +36,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def indexed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every folder has an index, however few its files are."""
-    monkeypatch.setattr(archive, "INDEXED_FROM", 1)
+    monkeypatch.setattr(thin, "INDEXED_FROM", 1)
 
 
 def write(path: Path, found: SavedRun, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
@@ -53,7 +53,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> Session:
         raise AssertionError(path)
 
-    monkeypatch.setattr(archive, "read_session", refuse)
+    monkeypatch.setattr(thin, "read_session", refuse)
 
 
 def test_a_real_run_has_the_figures_of_the_whole_reader() -> None:
@@ -178,7 +178,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
         seen.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(archive, "read_session", counted)
+    monkeypatch.setattr(thin, "read_session", counted)
     found = read_folder(folder)
     assert seen == ["b.json"]
     assert [each.seconds for each in found if isinstance(each, Session)] == [(0.04, 0.02), (0.07,)]
@@ -205,7 +205,7 @@ def test_an_index_that_points_beyond_its_tables_is_not_believed(tmp_path: Path, 
     write(folder / "a.json", GOOD)
     first = read_folder(folder)
     (place,) = cache.iterdir()
-    index = archive._load(place)
+    index = thin._load(place)
     index.entries["a.json"].subjects = 5
     place.write_bytes(msgspec.msgpack.encode(index))
     assert read_folder(folder) == first
@@ -220,8 +220,8 @@ def test_without_a_cache_folder_all_is_read(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_many_files_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "SHARED_FROM", 5)
-    monkeypatch.setattr(archive, "CHUNK", 2)
+    monkeypatch.setattr(thin, "SHARED_FROM", 5)
+    monkeypatch.setattr(thin, "CHUNK", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     paths = [write(tmp_path / f"{i}.json", run(measurement((0.01 * (i + 1),)))) for i in range(5)]
     paths[3].write_text("{")

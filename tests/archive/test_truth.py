@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.factories import machine, measurement, run
+from yolo_perf.archive.baselines import BLOCK, block, promote, read_run, save_baseline, sessions
+from yolo_perf.archive.benchmarks import read_benchmarks
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Comparison, Run
-from yolo_perf.verdict.baselines import BLOCK, block, promote, read_run, save_baseline, sessions
-from yolo_perf.verdict.benchmarks import read_benchmarks
-from yolo_perf.verdict.story import headline, tell
+from yolo_perf.report.story import headline, tell
 
 Write = Callable[[str, Run], Path]
 
@@ -101,7 +101,7 @@ PROMOTE = """
 import sys
 from pathlib import Path
 from yolo_perf.errors import BaselineError
-from yolo_perf.verdict.baselines import promote
+from yolo_perf.archive.baselines import promote
 sys.stdin.readline()
 try:
     promote(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from yolo_perf.errors import ParityError, UsageError
+from yolo_perf.pairing import arena as module
+from yolo_perf.pairing.arena import WARMUP, Arena, Setup, rounds_for
+from yolo_perf.pairing.controls import ROUNDS as CONTROL_ROUNDS
+from yolo_perf.pairing.sides import Injection, Side, own_tree
 from yolo_perf.records import HostUse
-from yolo_perf.verdict import arena as module
-from yolo_perf.verdict.arena import WARMUP, Arena, Setup, rounds_for
-from yolo_perf.verdict.controls import ROUNDS as CONTROL_ROUNDS
-from yolo_perf.verdict.sides import Injection, Side, own_tree
 
 BASE = Side(name="ref:main", tree=own_tree(), python=Path(sys.executable))
 HEAD = replace(BASE, name="as installed", threads=3)

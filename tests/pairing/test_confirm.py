@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from tests.factories import machine, measurement, run
+from yolo_perf.analysis.work import works_of
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pairing import confirm as module
+from yolo_perf.pairing.arena import Setup, Subject, Survey
+from yolo_perf.pairing.confirm import Confirmation, Grounds, confirm, obstacle
+from yolo_perf.pairing.paired import Outcome
+from yolo_perf.pairing.sides import Injection, Side
 from yolo_perf.records import Commit, Comparison, Interval, Pair, Peaks, Run
-from yolo_perf.verdict import confirm as module
-from yolo_perf.verdict.arena import Setup, Subject, Survey
-from yolo_perf.verdict.confirm import Confirmation, Grounds, confirm, obstacle
 from yolo_perf.verdict.gate import Decision, Screening
-from yolo_perf.verdict.paired import Outcome
 from yolo_perf.verdict.sessions import SessionRules, compare_runs
-from yolo_perf.verdict.sides import Injection, Side
 
 SETUP = Setup(sizes=(), optimizations=(), data=None, image_size=640, batch=4, threads=2)
 BASE = run(measurement((0.04,)), measurement((0.04,), backend="onnx"))
@@ -33,7 +34,7 @@ def grounds(head: Run = HEAD, base: Run = BASE, **changes: Any) -> Grounds:
 
 
 def settled(given: Grounds, way: str) -> Confirmation:
-    return confirm(compare_runs(given.history, given.head, given.rules), given, way)
+    return confirm(compare_runs(given.history, given.head, given.rules, works=works_of), given, way)
 
 
 def by_metric(confirmation: Confirmation, label: str = "n-eager") -> dict[str, Comparison]:
@@ -54,7 +55,7 @@ class Host:
         self.unfair: tuple[str, ...] = ()
         monkeypatch.setattr(module, "checked_out", lambda *_: (COMMIT, Path("tree")))
         monkeypatch.setattr(module, "Arena", self.arena)
-        monkeypatch.setattr("yolo_perf.verdict.paired.confirm", self.paired)
+        monkeypatch.setattr("yolo_perf.pairing.paired.confirm", self.paired)
         monkeypatch.setattr(module, "fresh_seconds", self.fresh_seconds)
         monkeypatch.setattr(module, "alone", self.alone)
 
@@ -114,7 +115,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_without_a_suspect_nothing_is_measured(host: Host) -> None:
     given = grounds(head=BASE)
-    assert settled(given, "auto").comparisons == compare_runs((BASE,), BASE, given.rules)
+    assert settled(given, "auto").comparisons == compare_runs((BASE,), BASE, given.rules, works=works_of)
     assert host.asked == []
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine
 from yolo_perf.errors import UsageError
-from yolo_perf.report.contest import contest as table
-from yolo_perf.verdict import contest as module
-from yolo_perf.verdict.arena import Setup
-from yolo_perf.verdict.contest import (
+from yolo_perf.pairing import contest as module
+from yolo_perf.pairing.arena import Setup
+from yolo_perf.pairing.contest import (
     Contender,
     Contest,
     Limits,
@@ -23,7 +22,8 @@ from yolo_perf.verdict.contest import (
     race,
     remember,
 )
-from yolo_perf.verdict.sides import Side
+from yolo_perf.pairing.sides import Side
+from yolo_perf.report.contest import contest as table
 
 LIMITS = Limits(max_map_drop=0.01)
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from yolo_perf.verdict import controls as module
-from yolo_perf.verdict.controls import TRIAD_ELEMENTS, controls
-from yolo_perf.verdict.worker import Worker
+from yolo_perf.pairing import controls as module
+from yolo_perf.pairing.controls import TRIAD_ELEMENTS, controls
+from yolo_perf.pairing.worker import Worker
 
 IN_ORDER = ("(fma)", "(triad)", "(python)")
 

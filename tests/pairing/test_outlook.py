@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from yolo_perf.pace import NOTHING, Left
+from yolo_perf.pairing.outlook import Outlook
 from yolo_perf.verdict.course import Course, Progress, Stage
 from yolo_perf.verdict.gate import Differences, Rules
-from yolo_perf.verdict.outlook import Outlook
 
 
 class Clock:

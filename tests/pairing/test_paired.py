@@ -8,11 +8,11 @@ import pytest
 
 from tests.factories import pairs, turn
 from yolo_perf.errors import UsageError
+from yolo_perf.pairing.paired import Outcome, compare_sides, confirm, too_disturbed
+from yolo_perf.pairing.processes import SideError
 from yolo_perf.records import Pair, Turn, Verdict
 from yolo_perf.verdict.course import Progress
 from yolo_perf.verdict.gate import SUITE, Decision, Rules, Screening
-from yolo_perf.verdict.paired import Outcome, compare_sides, confirm, too_disturbed
-from yolo_perf.verdict.processes import SideError
 
 RULES = Rules(screen_pairs=6, decide_pairs=16, suspect_change=0.005, suspect_p=0.10)
 CASES = ("n-eager", "n-onnx")

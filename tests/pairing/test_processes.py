@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pairing import processes as module
+from yolo_perf.pairing import worker
+from yolo_perf.pairing.processes import CAN_STOP, Process, SideError, alone, malformed, processes
+from yolo_perf.pairing.sides import Side, own_tree
 from yolo_perf.signals import ENDING_S, GONE, INTERRUPTED_EXIT, ended_by_signals, exit_status
-from yolo_perf.verdict import processes as module
-from yolo_perf.verdict import worker
-from yolo_perf.verdict.processes import CAN_STOP, Process, SideError, alone, malformed, processes
-from yolo_perf.verdict.sides import Side, own_tree
 
 TALKER = """\
 import json, os, sys
@@ -37,8 +37,8 @@ WAITS_FOREVER = """\
 import contextlib, sys
 from pathlib import Path
 from yolo_perf.signals import ended_by_signals, exit_status
-from yolo_perf.verdict.processes import SideError, processes
-from yolo_perf.verdict.sides import parse_side
+from yolo_perf.pairing.processes import SideError, processes
+from yolo_perf.pairing.sides import parse_side
 
 side = parse_side((), Path())
 try:

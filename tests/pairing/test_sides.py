@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from yolo_perf.errors import UsageError
-from yolo_perf.verdict import sides
-from yolo_perf.verdict.sides import INJECTIONS, KEPT_TREES, Injection, Side, checked_out, own_tree, parse_side
+from yolo_perf.pairing import sides
+from yolo_perf.pairing.sides import INJECTIONS, KEPT_TREES, Injection, Side, checked_out, own_tree, parse_side
 
 Git = Callable[..., str]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from yolo_perf.machine.allocator import settle
-from yolo_perf.verdict import worker
-from yolo_perf.verdict.processes import processes
-from yolo_perf.verdict.sides import Injection, Side, own_tree, parse_side
-from yolo_perf.verdict.worker import Worker, injected
+from yolo_perf.pairing import worker
+from yolo_perf.pairing.processes import processes
+from yolo_perf.pairing.sides import Injection, Side, own_tree, parse_side
+from yolo_perf.pairing.worker import Worker, injected
 
 TICK = 1 / 1024
 OPEN: dict[str, Any] = {"do": "open", "sizes": [], "data": None, "allocator": "keep"}

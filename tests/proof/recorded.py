@@ -4,8 +4,8 @@ import math
 import random
 from collections.abc import Callable
 
+from yolo_perf.proof.rows import Header, Row, Rows
 from yolo_perf.records import HostUse, Pair, SideRounds, Turn
-from yolo_perf.verdict.rows import Header, Row, Rows
 
 CASES = ("n-eager", "n-onnx", "n-batched")
 CONTROLS = ("(fma)", "(python)")

@@ -6,8 +6,8 @@ import pytest
 
 from tests.factories import machine
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import fingerprint, slug
-from yolo_perf.verdict.calibration import (
+from yolo_perf.machine.naming import fingerprint, slug
+from yolo_perf.proof.calibration import (
     Calibration,
     CaseNoise,
     calibrate,

@@ -9,7 +9,7 @@ from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import parse_compare_fail
 from scipy import stats
 
-from yolo_perf.verdict.rules import RIVALS, Rule, criterion, mann_whitney, rate_interval, welch
+from yolo_perf.proof.other_rules import RIVALS, Rule, criterion, mann_whitney, rate_interval, welch
 
 SECONDS = st.floats(0.001, 1.0)
 ROUNDS = st.lists(SECONDS, min_size=1, max_size=25)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.verdict import recorded
+from tests.proof import recorded
 from yolo_perf.errors import BaselineError
+from yolo_perf.pairing.paired import compare_sides
+from yolo_perf.proof.proof import Pool, Proof, Task, pool, prove, simulate, spreads
+from yolo_perf.proof.rows import Row
 from yolo_perf.records import Pair, Turn
 from yolo_perf.verdict.gate import Rules
-from yolo_perf.verdict.paired import compare_sides
-from yolo_perf.verdict.proof import Pool, Proof, Task, pool, prove, simulate, spreads
-from yolo_perf.verdict.rows import Row
 
 RULES = Rules(screen_pairs=6, decide_pairs=16)
 ENOUGH = 40
@@ -128,7 +128,7 @@ class _Host:
 def quick() -> Iterator[None]:
     """Criterion's bootstrap is nearly all of the time that rivals take."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("yolo_perf.verdict.rules.RESAMPLES", 20)
+        patch.setattr("yolo_perf.proof.other_rules.RESAMPLES", 20)
         yield
 
 

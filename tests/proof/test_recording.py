@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.verdict import recorded as by_hand
+from tests.proof import recorded as by_hand
 from yolo_perf.errors import BaselineError
+from yolo_perf.proof.recording import Setting, record, recorded, schedule
+from yolo_perf.proof.rows import Header, read_rows
 from yolo_perf.records import Pair
-from yolo_perf.verdict.recording import Setting, record, recorded, schedule
-from yolo_perf.verdict.rows import Header, read_rows
 
 HEADER = Header(machine="here", created="now", setup="n")
 

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from tests.verdict import recorded
+from tests.proof import recorded
+from yolo_perf.proof.rivals import RivalScore, blocks, interleaved, matched_threshold, score_rivals
+from yolo_perf.proof.rows import Row
 from yolo_perf.records import Pair, Turn
-from yolo_perf.verdict.rivals import RivalScore, blocks, interleaved, matched_threshold, score_rivals
-from yolo_perf.verdict.rows import Row
 
 
 def session(at: int, base: float, head: float, *, disturb: str = "none") -> Row:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.verdict import recorded
+from tests.proof import recorded
 from yolo_perf.errors import BaselineError
+from yolo_perf.proof.rows import MAX_ROUNDS, Header, Row, Rows, header_line, read_rows, row_line, write_rows
 from yolo_perf.records import HostUse, Pair, Turn
-from yolo_perf.verdict.rows import MAX_ROUNDS, Header, Row, Rows, header_line, read_rows, row_line, write_rows
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.xz"])
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
 def test_a_few_bytes_that_stand_for_many_are_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    monkeypatch.setattr("yolo_perf.verdict.rows.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("yolo_perf.proof.rows.MAX_BYTES", 1 << 20)
     path = tmp_path / "rows.jsonl.xz"
     path.write_bytes(lzma.compress(content))
     with pytest.raises(BaselineError, match="larger than any recording"):

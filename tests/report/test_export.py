@@ -19,16 +19,16 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, measurement, peaks, run
 from yolo_perf.analysis.figures import figures
+from yolo_perf.archive.baselines import Spread, block
+from yolo_perf.archive.benchmarks import Benchmark, Benchmarks, of_run, read_benchmarks
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.escape import spelled as printable
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Commit, Measurement, Run, Weights
 from yolo_perf.report import export
 from yolo_perf.report.export import MODULES, renderer
 from yolo_perf.report.export.parquet import TYPES
 from yolo_perf.report.plain import saved_rows
-from yolo_perf.verdict.baselines import Spread, block
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks, of_run, read_benchmarks
 
 HERE = slug(machine())
 XEON = machine(cpu_model="Intel Xeon")

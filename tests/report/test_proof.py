@@ -3,12 +3,12 @@ import json
 from io import StringIO
 
 from yolo_perf.cli.output import csv_text
+from yolo_perf.proof.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread, Tally
+from yolo_perf.proof.rivals import RivalScore
+from yolo_perf.proof.rows import Header
 from yolo_perf.records import Interval
 from yolo_perf.report import proof as report
 from yolo_perf.verdict.gate import Rules
-from yolo_perf.verdict.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread, Tally
-from yolo_perf.verdict.rivals import RivalScore
-from yolo_perf.verdict.rows import Header
 
 GOLDEN = """\
 Recorded on AMD EPYC, 2 cores, 2026-01-01, n all, 640 px.

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests.factories import decision, full_run, machine, measurement, run, saved_pairs
+from yolo_perf.archive.baselines import read_saved
 from yolo_perf.records import Comparison, Run
-from yolo_perf.verdict.baselines import read_saved
-from yolo_perf.verdict.story import Story, Told, headline, tell
+from yolo_perf.report.story import Story, Told, headline, tell
 
 REFERENCE = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 

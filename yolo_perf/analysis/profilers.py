@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf import files
 from yolo_perf.analysis.layers import profiled_session
+from yolo_perf.analysis.rounds import steady_mean
 from yolo_perf.analysis.runtime_layers import Node, layer_names, read_profile
-from yolo_perf.analysis.timing import alternate, steady_mean
+from yolo_perf.analysis.timing import alternate
 from yolo_perf.analysis.work import layer_counts
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject

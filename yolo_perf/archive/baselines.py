@@ -11,9 +11,9 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from statistics import stdev
@@ -23,17 +23,18 @@ import msgspec
 
 from yolo_perf import escape, files
 from yolo_perf.analysis.conditions import doubts
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import fingerprint, slug
+from yolo_perf.machine.naming import fingerprint, slug
 from yolo_perf.records import SCHEMA, Case, LayerProfile, Machine, Measurement, Reference, Run
+from yolo_perf.verdict.chronology import utc
+from yolo_perf.verdict.sessions import MOST_SESSIONS
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 BLOCK = "yolo_perf"
-FIRST_YEAR, LAST_YEAR = 1970, 9999
 REFERENCES = "reference"
 SHIPPED = Path(__file__).parent.parent / REFERENCES
 """Published machines that come with this package."""
@@ -169,6 +170,21 @@ def sessions(folder: Path, machine: Machine, *, most: int | None = None) -> tupl
     return tuple(found.values())
 
 
+def history_to(path: Path, run: Run) -> tuple[Run, ...]:
+    """The newest sessions up to a saved one, oldest first; it alone where it lies in no folder of its machine.
+
+    Raises BaselineError naming an earlier one that is damaged or no baseline.
+    """
+    if path.resolve().parent.name != slug(run.machine):
+        return (run,)
+    found = sessions(path.resolve().parent.parent, run.machine)
+    names = [each.name for each, _ in found]
+    if path.name not in names:
+        return (run,)
+    end = names.index(path.name) + 1
+    return tuple(each for _, each in found[max(0, end - MOST_SESSIONS) : end])
+
+
 def spreads(runs: Sequence[Run], measurements: Sequence[Measurement]) -> list[Spread]:
     """Standard deviation of ln(low quantile) of each measurement's case over sessions: relative, of n - 1.
 
@@ -277,27 +293,6 @@ def decoded(content: bytes, kind: type[T]) -> T:
         except ValueError as error:
             raise msgspec.DecodeError(str(error)) from error
         return msgspec.convert(plain, kind)
-
-
-def utc(moment: datetime) -> datetime:
-    """A moment in UTC, which it is taken to be in where it names no zone. Raises ValueError for an odd year."""
-    if not FIRST_YEAR <= moment.year < LAST_YEAR:
-        raise ValueError(f"a date in the year {moment.year}")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def in_order(found: Iterable[T], created: Callable[[T], Any], path: Callable[[T], Path]) -> list[T]:
-    """Oldest first: by date, but the numbered files of one folder by their numbers, as a clock may be set back."""
-    ordered = sorted(found, key=created)
-    places: dict[Path, list[tuple[int, int]]] = {}  # by folder: each file's number and place
-    for place, each in enumerate(ordered):
-        if match := _NUMBER.fullmatch(path(each).name):
-            places.setdefault(path(each).parent, []).append((int(match[1]), place))
-    for own in places.values():
-        numbered = [ordered[place] for _, place in sorted(own)]
-        for (_, place), each in zip(own, numbered, strict=True):
-            ordered[place] = each
-    return ordered
 
 
 def identity(run: Run) -> tuple[object, ...]:

@@ -18,12 +18,13 @@ from typing import Annotated, Any
 import msgspec
 
 from yolo_perf import escape
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
+from yolo_perf.archive.baselines import BLOCK, content_of, decoded, parsed
 from yolo_perf.errors import BaselineError
 from yolo_perf.escape import spelled
-from yolo_perf.machine.identity import plain_model, slug
+from yolo_perf.machine.naming import plain_model, slug
 from yolo_perf.records import Commit, Measurement, Positive, Reference, Run, Seconds
-from yolo_perf.verdict.baselines import BLOCK, content_of, decoded, parsed, utc
+from yolo_perf.verdict.chronology import utc
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from yolo_perf.verdict.arena import Setup, Survey
+from yolo_perf.pairing.arena import Setup, Survey
+from yolo_perf.pairing.paired import Outcome
+from yolo_perf.pairing.sides import Side
 from yolo_perf.verdict.gate import Decision, Rules
-from yolo_perf.verdict.paired import Outcome
-from yolo_perf.verdict.sides import Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,12 +20,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from yolo_perf import files
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
+from yolo_perf.archive.baselines import BLOCK, decoded
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import describe, slug
+from yolo_perf.machine.naming import describe, slug
 from yolo_perf.records import SCHEMA, Case, Commit, Count, Dtype, Machine, Positive, Seconds
-from yolo_perf.verdict.baselines import BLOCK, FIRST_YEAR, LAST_YEAR, decoded, utc
+from yolo_perf.verdict.chronology import FIRST_YEAR, LAST_YEAR, utc
 from yolo_perf.verdict.history import Session, Subject
 
 log = logging.getLogger(__name__)

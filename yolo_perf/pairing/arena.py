@@ -15,12 +15,12 @@ from yolo_perf.errors import ParityError, UsageError
 from yolo_perf.machine.allocator import KEEP
 from yolo_perf.machine.host import Counters
 from yolo_perf.pace import STEP
+from yolo_perf.pairing.controls import ROUNDS as CONTROL_ROUNDS
+from yolo_perf.pairing.controls import Order, controls
+from yolo_perf.pairing.processes import Process, SideError, processes
+from yolo_perf.pairing.sides import Side
 from yolo_perf.records import HostUse, Pair, SideRounds, Turn, Verdict
-from yolo_perf.verdict.controls import ROUNDS as CONTROL_ROUNDS
-from yolo_perf.verdict.controls import Order, controls
 from yolo_perf.verdict.gate import Decision
-from yolo_perf.verdict.processes import Process, SideError, processes
-from yolo_perf.verdict.sides import Side
 
 if TYPE_CHECKING:
     from numpy import float32

@@ -15,19 +15,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
+from yolo_perf.analysis.work import works_of
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.pace import STEP
+from yolo_perf.pairing import paired
+from yolo_perf.pairing.arena import WARMUP, Arena, Setup, opening
+from yolo_perf.pairing.outlook import Outlook
+from yolo_perf.pairing.processes import SideError, alone, processes
+from yolo_perf.pairing.sides import Injection, Side, checked_out, own_tree
 from yolo_perf.records import Comparison, Interval, Measurement, Run
 from yolo_perf.signals import ended_by_signals
 from yolo_perf.units import signed_percent
-from yolo_perf.verdict import paired
-from yolo_perf.verdict.arena import WARMUP, Arena, Setup, opening
 from yolo_perf.verdict.gate import Decision, Rules
-from yolo_perf.verdict.outlook import Outlook
-from yolo_perf.verdict.processes import SideError, alone, processes
 from yolo_perf.verdict.sessions import SessionRules, compare_runs, library_changes
-from yolo_perf.verdict.sides import Injection, Side, checked_out, own_tree
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +240,10 @@ class _Course:
                 for m in self.grounds.head.measurements
             ),
         )
-        again = {_key(each): each for each in compare_runs(self.grounds.history, head, self.grounds.rules)}
+        again = {
+            _key(each): each
+            for each in compare_runs(self.grounds.history, head, self.grounds.rules, works=works_of)
+        }
         note = f"(weaker: re-measured in {FRESH} fresh processes against figures of another session"
         note += f"; not paired: {why})" if why else ")"
         for each in self.open:

@@ -19,15 +19,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from yolo_perf import files
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import UsageError, YoloPerfError
-from yolo_perf.machine.identity import fingerprint
+from yolo_perf.machine.naming import fingerprint
+from yolo_perf.pairing.arena import Setup, opening, rounds_for
+from yolo_perf.pairing.processes import Process, processes
+from yolo_perf.pairing.sides import Side, own_tree
 from yolo_perf.records import SEEDED, Accuracy, Case, Machine, Seconds
 from yolo_perf.verdict.accuracy import Standing, lost, standing
-from yolo_perf.verdict.arena import Setup, opening, rounds_for
-from yolo_perf.verdict.processes import Process, processes
-from yolo_perf.verdict.sides import Side, own_tree
 
 log = logging.getLogger(__name__)
 

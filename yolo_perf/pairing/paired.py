@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.records import Pair, Turn
 from yolo_perf.verdict.course import Course, Progress, Stage

@@ -24,8 +24,8 @@ import psutil
 from yolo_perf.backends.artefacts import cache_folder, unwritable
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.machine.host import Counters
-from yolo_perf.verdict import worker
-from yolo_perf.verdict.sides import Side
+from yolo_perf.pairing import worker
+from yolo_perf.pairing.sides import Side
 
 SETTLE_S = 0.3
 CAN_STOP = hasattr(signal, "SIGSTOP")

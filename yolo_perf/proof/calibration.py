@@ -17,10 +17,10 @@ from typing import Annotated
 import msgspec
 
 from yolo_perf import files
+from yolo_perf.archive.baselines import write_document
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import fingerprint, slug
+from yolo_perf.machine.naming import fingerprint, slug
 from yolo_perf.records import Machine
-from yolo_perf.verdict.baselines import write_document
 from yolo_perf.verdict.sessions import SessionRules
 from yolo_perf.verdict.stats import shrunk_sd, signed_rank_interval
 

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_perf.errors import BaselineError
+from yolo_perf.pairing.arena import WARMUP
+from yolo_perf.pairing.paired import too_disturbed
+from yolo_perf.proof.other_rules import rate_interval
+from yolo_perf.proof.rivals import RivalScore, score_rivals
+from yolo_perf.proof.rows import Header, Row, Rows
 from yolo_perf.records import Pair, Turn
 from yolo_perf.verdict import gate
-from yolo_perf.verdict.arena import WARMUP
 from yolo_perf.verdict.course import Course, Stage
 from yolo_perf.verdict.gate import TAIL, Differences, Rules
-from yolo_perf.verdict.paired import too_disturbed
-from yolo_perf.verdict.rivals import RivalScore, score_rivals
-from yolo_perf.verdict.rows import Header, Row, Rows
-from yolo_perf.verdict.rules import rate_interval
 from yolo_perf.verdict.stats import signed_rank_interval
 
 FloatArray = NDArray[np.float64]

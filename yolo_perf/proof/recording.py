@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolo_perf.errors import BaselineError, UsageError
+from yolo_perf.proof.rows import Header, Row, header_line, read_rows, row_line
 from yolo_perf.records import Pair
-from yolo_perf.verdict.rows import Header, Row, header_line, read_rows, row_line
 
 IDENTICAL_SHARE = 4
 """Undisturbed pairs of identical sides in a cycle: most of what a proof says rests on these."""

@@ -7,9 +7,9 @@ from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 
+from yolo_perf.proof.other_rules import RIVALS, rate_interval
+from yolo_perf.proof.rows import Row
 from yolo_perf.records import Interval
-from yolo_perf.verdict.rows import Row
-from yolo_perf.verdict.rules import RIVALS, rate_interval
 
 Rounds = tuple[Sequence[float], Sequence[float]]
 """Base and head, seconds."""

@@ -14,9 +14,9 @@ from msgspec import Meta
 
 from yolo_perf import files
 from yolo_perf.errors import BaselineError, UsageError
+from yolo_perf.pairing.sides import Injection, parse_side
+from yolo_perf.proof.disturb import DISTURBANCES
 from yolo_perf.records import Pair, SideRounds
-from yolo_perf.verdict.disturb import DISTURBANCES
-from yolo_perf.verdict.sides import Injection, parse_side
 
 SCHEMA = 1
 MAX_BYTES = 1 << 28

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_perf.machine.identity import slug
+from yolo_perf.analysis.work import works_of
+from yolo_perf.archive.saved_pairs import SavedPairs
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Comparison, Reference, Run
 from yolo_perf.verdict.accuracy import compare_accuracy
-from yolo_perf.verdict.baselines import in_order
-from yolo_perf.verdict.saved_pairs import SavedPairs
+from yolo_perf.verdict.chronology import in_order
 from yolo_perf.verdict.sessions import SessionRules, compare_runs, machine_differences
 
 Told = Run | Reference | SavedPairs
@@ -139,7 +140,7 @@ def _judged(
     earlier = [run for run in own if run in history[:-1]]
     if not earlier or not subject.measurements:
         return (), ""
-    found = (*compare_runs(earlier, subject, rules), *compare_accuracy(earlier[-1], subject))
+    found = (*compare_runs(earlier, subject, rules, works=works_of), *compare_accuracy(earlier[-1], subject))
     return found, f"Compared with {len(earlier)} earlier session(s) that were given. {WEAK}"
 
 

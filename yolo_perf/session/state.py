@@ -41,6 +41,7 @@ from yolo_perf.settings import ANALYSED
 if TYPE_CHECKING:
     from yolo_perf.analysis.accuracy import Judge
     from yolo_perf.analysis.bench import Bench
+    from yolo_perf.proof.calibration import Calibration
     from yolo_perf.records import (
         Accuracy,
         Commit,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
         StageRun,
         Timed,
     )
-    from yolo_perf.verdict.calibration import Calibration
     from yolo_perf.verdict.sessions import SessionRules
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class PerfSession:
             raise UsageError(SPREAD)
         self._beside: Run | Reference | None = None
         if config.option.perf_beside:
-            from yolo_perf.verdict.baselines import locate_saved, read_saved
+            from yolo_perf.archive.baselines import locate_saved, read_saved
 
             self._beside = read_saved(locate_saved(config.option.perf_beside, self._baselines))
 
@@ -157,8 +157,8 @@ class PerfSession:
         from yolo_perf.backends.registry import backends
         from yolo_perf.backends.subject import find_checkpoint
         from yolo_perf.machine.identity import identify
+        from yolo_perf.pairing.contest import known_best
         from yolo_perf.records import SEEDED
-        from yolo_perf.verdict.contest import known_best
 
         named = self.optimizations if self._named else ()
         checkpoint = find_checkpoint(size, self.settings.data)
@@ -222,10 +222,10 @@ class PerfSession:
         A bare --benchmark-compare means this machine's newest; with a value, a file or the start of a number.
         Raises UsageError or BaselineError.
         """
-        from yolo_perf.machine.identity import describe, identify
-        from yolo_perf.verdict.baselines import find_baseline, machines_in, read_run, require_baseline
-        from yolo_perf.verdict.calibration import read_calibration
-        from yolo_perf.verdict.sessions import history_to
+        from yolo_perf.archive.baselines import find_baseline, history_to, machines_in, read_run, require_baseline
+        from yolo_perf.machine.identity import identify
+        from yolo_perf.machine.naming import describe
+        from yolo_perf.proof.calibration import read_calibration
 
         asked = self._asked
         if asked == "":
@@ -424,7 +424,7 @@ class PerfSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add the versioned block. Called once for every file that is written."""
-        from yolo_perf.verdict.baselines import BLOCK, block
+        from yolo_perf.archive.baselines import BLOCK, block
 
         if self._results:
             output_json[BLOCK] = block(self.run)
@@ -459,7 +459,7 @@ class PerfSession:
         if not (wanted() and self.measurements):
             return
         from yolo_perf.report.markdown import markdown
-        from yolo_perf.verdict.story import tell
+        from yolo_perf.report.story import tell
 
         append_summary(markdown(tell([(Path(LAST_RUN), self.run)])))
 
@@ -476,7 +476,7 @@ class PerfSession:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def _finish(self, session: pytest.Session) -> None:
-        from yolo_perf.verdict.baselines import BLOCK, block
+        from yolo_perf.archive.baselines import BLOCK, block
 
         if not self.measurements:
             self._nothing_measured(session)
@@ -507,10 +507,11 @@ class PerfSession:
             if above:
                 _write(reporter, f"Above the measured roof, which then met a worse moment: {', '.join(above)}")
         if self._beside and self.measurements:
+            from yolo_perf.analysis.work import works_of
             from yolo_perf.report.compare import machines
             from yolo_perf.verdict.compare import column
 
-            columns = [column(self._beside), column(self.run)]
+            columns = [column(self._beside, works_of), column(self.run, works_of)]
             _write(reporter, "\n" + machines(columns, width=max(80, reporter._tw.fullwidth)))
         if self._results:
             self._write_sweeps(reporter)
@@ -612,7 +613,7 @@ class PerfSession:
         return document
 
     def _keep_last_run(self) -> None:
-        from yolo_perf.verdict.baselines import write_document
+        from yolo_perf.archive.baselines import write_document
 
         cache = getattr(self.config, "cache", None)
         try:
@@ -630,7 +631,7 @@ class PerfSession:
 
     @property
     def _rules(self) -> "SessionRules":
-        from yolo_perf.verdict.calibration import with_noise
+        from yolo_perf.proof.calibration import with_noise
         from yolo_perf.verdict.sessions import SessionRules
 
         rules = SessionRules(
@@ -641,11 +642,14 @@ class PerfSession:
         return with_noise(rules, self._calibration)
 
     def _decide(self, session: pytest.Session, path: Path) -> None:
+        from yolo_perf.analysis.work import works_of
         from yolo_perf.report.tables import comparison_lines, reach, tally
         from yolo_perf.verdict.sessions import compare_runs
 
         run = self.run
-        found = compare_runs(self._history, run, self._rules, expected=self._expected, absence=self._absence)
+        found = compare_runs(
+            self._history, run, self._rules, works=works_of, expected=self._expected, absence=self._absence
+        )
         timing, interrupted = self._confirm(found, run)
         self.comparisons = (*timing, *self._compare_accuracy(run))
         self._say(f"Compared with {_relative(path)}: {tally(self.comparisons)}.")
@@ -677,8 +681,8 @@ class PerfSession:
         """The verdicts once the suspects have been measured again, and whether that was interrupted."""
         if all(comparison.verdict != "regressed" for comparison in found):
             return found, False  # nothing of what starts processes is loaded
-        from yolo_perf.verdict.arena import Setup
-        from yolo_perf.verdict.confirm import Grounds, confirm
+        from yolo_perf.pairing.arena import Setup
+        from yolo_perf.pairing.confirm import Grounds, confirm
 
         settings = self.settings
         setup = Setup(
@@ -722,7 +726,7 @@ class PerfSession:
     def _save(self, session: pytest.Session) -> None:
         """Promotion is explicit, and only of a whole session that passed."""
         from yolo_perf.analysis.conditions import doubts
-        from yolo_perf.verdict.baselines import save_baseline
+        from yolo_perf.archive.baselines import save_baseline
 
         if not self._complete or session.exitstatus != pytest.ExitCode.OK:
             self._say("Not saved as a baseline: the session did not pass as a whole.", "red")
@@ -752,7 +756,7 @@ class PerfSession:
             return
         self._say(f"Saved as this machine's baseline: {_relative(path)}")
         if self.commit.id is None:
-            from yolo_perf.verdict.sides import why_no_commit
+            from yolo_perf.pairing.sides import why_no_commit
 
             why = why_no_commit(self.config.rootpath)
             self._say(
@@ -761,7 +765,7 @@ class PerfSession:
 
     def _lost_by_saving(self) -> str:
         """What the gate would no longer see if this session became the baseline; "" where nothing."""
-        from yolo_perf.verdict.baselines import find_baseline, read_run
+        from yolo_perf.archive.baselines import find_baseline, read_run
 
         path = find_baseline(self._baselines, self.bench.machine)
         if path is None:
