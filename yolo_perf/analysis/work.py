@@ -128,10 +128,9 @@ def _works(size: str, image_size: int, dtype: Dtype, classes: int) -> tuple[Work
     if classes > MAX_CLASSES:
         return ()
     try:
-        works = [layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes)]
+        return tuple(layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes))
     except UsageError:  # a size or an image size that a file names and the model has not
         return ()
-    return tuple(work for work in works if work.compulsory_bytes)
 
 
 def _trace(size: str, classes: int) -> tuple[LayerCount, ...]:

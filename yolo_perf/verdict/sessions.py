@@ -197,6 +197,8 @@ def _compute_share(
     peaks = Peaks(flops_per_s={dtype: flops_per_s}, bytes_per_s=bytes_per_s, threads=1, method="")
     seconds = {"compute": 0.0, "memory": 0.0}
     for work in works:
+        if not work.compulsory_bytes:  # all of it is folded into its producer
+            continue
         shared = replace(work, weight_bytes=work.weight_bytes // batch)  # read once a batch
         seconds[bound(shared, peaks, dtype)] += roof_seconds(shared, peaks, dtype)
     return seconds["compute"] / sum(seconds.values())
