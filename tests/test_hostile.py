@@ -22,8 +22,8 @@ from tests.factories import decision, full_run, machine, saved_pairs
 from tests.hostile import NAMES, formulas, loose, named
 from tests.report.test_paired import outcome, result
 from yolo_perf import errors, escape
-from yolo_perf.archive.baselines import BLOCK, block
 from yolo_perf.archive.benchmarks import read_benchmarks
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.machine.naming import slug
 from yolo_perf.records import Comparison, Machine, Run
 from yolo_perf.report import session, tables

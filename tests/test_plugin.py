@@ -25,7 +25,7 @@ import yolo_perf.report.tables
 import yolo_perf.verdict.sessions
 import yolo_perf.yolov5.seeded
 from tests.factories import peaks
-from yolo_perf.archive.baselines import read_run
+from yolo_perf.archive.saved_run import read_run
 from yolo_perf.backends.registry import Backend, backends
 from yolo_perf.errors import BackendUnavailable
 from yolo_perf.machine.host import Counters

@@ -19,7 +19,7 @@ import yolo_perf.report.stages
 import yolo_perf.report.sweeps
 from tests.factories import accuracy
 from tests.test_plugin import Project
-from yolo_perf.archive.baselines import read_run
+from yolo_perf.archive.saved_run import read_run
 from yolo_perf.cli import cli
 from yolo_perf.machine.identity import identify
 from yolo_perf.records import STAGES

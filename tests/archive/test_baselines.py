@@ -12,22 +12,17 @@ import pytest
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
 from yolo_perf.archive.baselines import (
-    Spread,
-    block,
     find_baseline,
     inventory,
     lost_by,
     machines_in,
     outdated,
     promote,
-    read_run,
     remove,
-    require_baseline,
     save_baseline,
-    sessions,
-    spreads,
-    write_document,
 )
+from yolo_perf.archive.histories import Spread, sessions, spreads
+from yolo_perf.archive.saved_run import block, read_run, require_baseline, write_document
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.naming import slug
 from yolo_perf.records import HostUse, Run, Weights

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
-from yolo_perf.archive.baselines import block
 from yolo_perf.archive.benchmarks import read_benchmarks
+from yolo_perf.archive.saved_run import block
 from yolo_perf.errors import BaselineError
 from yolo_perf.escape import spelled as printable
 from yolo_perf.machine.naming import slug

@@ -7,8 +7,8 @@ import pytest
 
 from tests.factories import run
 from tests.report.test_paired import result
-from yolo_perf.archive.baselines import BLOCK, block
 from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, SavedPairs, read_told
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.errors import BaselineError
 from yolo_perf.report.paired import document
 

@@ -15,7 +15,7 @@ from tests.factories import machine, measurement, peaks, run
 from tests.verdict.test_compare import write_reference
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.archive import thin
-from yolo_perf.archive.baselines import block, read_run
+from yolo_perf.archive.saved_run import block, read_run
 from yolo_perf.archive.thin import Absence, read_files, read_folder, read_session
 from yolo_perf.machine.naming import describe, slug
 from yolo_perf.records import Commit

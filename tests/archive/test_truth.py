@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.factories import machine, measurement, run
-from yolo_perf.archive.baselines import BLOCK, block, promote, read_run, save_baseline, sessions
+from yolo_perf.archive.baselines import promote, save_baseline
 from yolo_perf.archive.benchmarks import read_benchmarks
+from yolo_perf.archive.histories import sessions
+from yolo_perf.archive.saved_run import BLOCK, block, read_run
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.naming import slug
 from yolo_perf.records import Comparison, Run

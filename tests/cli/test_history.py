@@ -10,7 +10,7 @@ import pytest
 
 from tests.calling import call_command
 from tests.factories import machine, measurement, run
-from yolo_perf.archive.baselines import block
+from yolo_perf.archive.saved_run import block
 from yolo_perf.machine.naming import slug
 from yolo_perf.records import Commit, Machine
 from yolo_perf.records import Run as SavedRun

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from tests.factories import full_run, machine, measurement, run
 from tests.report.test_paired import result as paired_result
 from tests.report.test_story import on
-from yolo_perf.archive.baselines import BLOCK, block
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.cli import cli, report
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.machine.naming import slug

@@ -79,7 +79,7 @@ def executable(path: Path) -> Path:
 
 def test_a_side_of_no_words_is_this_installation(tmp_path: Path) -> None:
     assert parse_side((), tmp_path) == Side(name="as installed", tree=own_tree(), python=Path(sys.executable))
-    assert (own_tree() / "yolo_perf" / "verdict" / "sides.py").is_file()
+    assert (own_tree() / "yolo_perf" / "pairing" / "sides.py").is_file()
 
 
 def test_another_tree(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from tests.factories import machine, measurement, peaks, run
 from tests.verdict.test_compare import reference
-from yolo_perf.archive.baselines import Shelf, Spread
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.records import Commit
 from yolo_perf.report import plain
 from yolo_perf.report.baselines import listing, saved_run

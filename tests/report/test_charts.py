@@ -5,7 +5,7 @@ import pytest
 
 from tests.factories import UNTRAINED, accuracy, full_run, layer_profile, machine, measurement, run
 from tests.report.test_story import REFERENCE, days, on
-from yolo_perf.archive.baselines import read_saved
+from yolo_perf.archive.saved_run import read_saved
 from yolo_perf.report.charts import charts, still
 from yolo_perf.report.charts.beside import history
 from yolo_perf.report.charts.figure import Chart, color, symbol

@@ -19,8 +19,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, measurement, peaks, run
 from yolo_perf.analysis.figures import figures
-from yolo_perf.archive.baselines import Spread, block
 from yolo_perf.archive.benchmarks import Benchmark, Benchmarks, of_run, read_benchmarks
+from yolo_perf.archive.histories import Spread
+from yolo_perf.archive.saved_run import block
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 from yolo_perf.escape import spelled as printable
 from yolo_perf.machine.naming import slug

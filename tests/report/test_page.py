@@ -8,7 +8,7 @@ import pytest
 from tests.factories import decision, full_run, machine, measurement, run, saved_pairs
 from tests.report.test_charts import HOSTILE
 from tests.report.test_story import REFERENCE, days, on
-from yolo_perf.archive.baselines import read_saved
+from yolo_perf.archive.saved_run import read_saved
 from yolo_perf.records import Comparison
 from yolo_perf.report.page import page
 from yolo_perf.report.page_tables import MOST_ROWS, Table, figure_tables

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.factories import accuracy, measurement, run
-from yolo_perf.archive.baselines import block
+from yolo_perf.archive.saved_run import block
 from yolo_perf.records import SCHEMA, Commit
 from yolo_perf.report.schema import run_schema
 

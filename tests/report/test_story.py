@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import decision, full_run, machine, measurement, run, saved_pairs
-from yolo_perf.archive.baselines import read_saved
+from yolo_perf.archive.saved_run import read_saved
 from yolo_perf.records import Comparison, Run
 from yolo_perf.report.story import Story, Told, headline, tell
 

@@ -11,7 +11,8 @@ from tests.factories import accuracy, machine, measurement, peaks, run
 from tests.report.test_paired import BASE, HEAD, decision, outcome
 from yolo_perf.analysis.audit import Audit
 from yolo_perf.analysis.work import layer_counts
-from yolo_perf.archive.baselines import Shelf, Spread
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.archive.result import Result
 from yolo_perf.backends.registry import backends
 from yolo_perf.pairing.arena import Setup, Subject, Survey

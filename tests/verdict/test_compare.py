@@ -11,7 +11,8 @@ from hypothesis import assume, given, strategies
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf.analysis.roofline import roof_seconds
 from yolo_perf.analysis.work import LayerCount, count, works_of
-from yolo_perf.archive.baselines import block, locate_saved, read_run, read_saved, save_baseline
+from yolo_perf.archive.baselines import locate_saved, save_baseline
+from yolo_perf.archive.saved_run import block, read_run, read_saved
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.naming import slug
 from yolo_perf.records import STAGES, Case, PublishedResult, Reference, Run, Weights, Work

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf.analysis.work import works_of
-from yolo_perf.archive.baselines import BLOCK, block, history_to, read_run, save_baseline
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.histories import history_to
+from yolo_perf.archive.saved_run import BLOCK, block, read_run
 from yolo_perf.records import Comparison, Peaks, Run, Work
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict import sessions

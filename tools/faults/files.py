@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.faults import Row, campaign
-from yolo_perf.archive.baselines import BLOCK, block
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.records import Run
 
 LIMIT_S = 20.0

@@ -19,7 +19,7 @@ import msgspec
 
 from yolo_perf import escape
 from yolo_perf.analysis.rounds import low_quantile
-from yolo_perf.archive.baselines import BLOCK, content_of, decoded, parsed
+from yolo_perf.archive.saved_run import BLOCK, content_of, decoded, parsed
 from yolo_perf.errors import BaselineError
 from yolo_perf.escape import spelled
 from yolo_perf.machine.naming import plain_model, slug

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from yolo_perf.archive.baselines import content_of, parsed
+from yolo_perf.archive.saved_run import content_of, parsed
 from yolo_perf.errors import BaselineError
 from yolo_perf.records import Reference, Run
 from yolo_perf.verdict.gate import Decision

@@ -21,7 +21,7 @@ import msgspec
 
 from yolo_perf import files
 from yolo_perf.analysis.rounds import low_quantile
-from yolo_perf.archive.baselines import BLOCK, decoded
+from yolo_perf.archive.saved_run import BLOCK, decoded
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.naming import describe, slug

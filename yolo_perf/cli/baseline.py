@@ -53,7 +53,9 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
     NAME is a file, or the name of a machine in the folder of baselines, whose newest it then is. Without it: the
     newest of this machine.
     """
-    from yolo_perf.archive.baselines import locate_saved, read_run, sessions, spreads
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.histories import sessions, spreads
+    from yolo_perf.archive.saved_run import read_run
     from yolo_perf.report import plain
     from yolo_perf.report.baselines import saved_run
 
@@ -86,7 +88,8 @@ def promote_run(run: Path, shrink: bool, anyway: bool, baselines: Path) -> None:
     RUN is a file, which is copied: what pytest benchmarks/ leaves as last-run.json, or writes with
     --benchmark-json. It may come from another machine.
     """
-    from yolo_perf.archive.baselines import promote, read_run
+    from yolo_perf.archive.baselines import promote
+    from yolo_perf.archive.saved_run import read_run
     from yolo_perf.machine.naming import describe
 
     path = promote(run, baselines, shrink=shrink, anyway=anyway)

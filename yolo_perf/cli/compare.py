@@ -43,7 +43,8 @@ def compare(
     machine the second is judged against the first, and the exit code is 1 where a case is regressed or missing.
     """
     from yolo_perf.analysis.work import works_of
-    from yolo_perf.archive.baselines import locate_saved, read_saved
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.saved_run import read_saved
     from yolo_perf.records import Run
     from yolo_perf.report import compare as report
     from yolo_perf.report import plain
@@ -88,7 +89,8 @@ def _judge(
 ) -> int:
     """Verdicts on the second of two runs of one machine, told where a table is; the exit code."""
     from yolo_perf.analysis.work import works_of
-    from yolo_perf.archive.baselines import history_to, require_baseline
+    from yolo_perf.archive.histories import history_to
+    from yolo_perf.archive.saved_run import require_baseline
     from yolo_perf.proof.calibration import session_rules
     from yolo_perf.records import Run
     from yolo_perf.report.tables import comparison_lines, reach, tally

@@ -117,7 +117,7 @@ def _tables(story: "Story") -> list[str]:
 
 def _shelf(baselines: Path, machine: "Machine") -> "list[Run]":
     """The saved sessions of a machine; none where a file of them cannot be read, which is said."""
-    from yolo_perf.archive.baselines import sessions
+    from yolo_perf.archive.histories import sessions
 
     try:
         return [run for _, run in sessions(baselines, machine)]

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 
 from yolo_perf import files
-from yolo_perf.archive.baselines import write_document
+from yolo_perf.archive.saved_run import write_document
 from yolo_perf.errors import BaselineError
 from yolo_perf.machine.naming import fingerprint, slug
 from yolo_perf.records import Machine

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from yolo_perf import units
-from yolo_perf.archive.baselines import Shelf, Spread
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.escape import printable
 from yolo_perf.records import Commit, Run
 from yolo_perf.report import tables

@@ -11,7 +11,8 @@ from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
 from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
 from yolo_perf.analysis.stages import stage_figures
 from yolo_perf.analysis.work import LayerCount, beyond
-from yolo_perf.archive.baselines import Shelf, Spread
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.pairing.contest import Contest, geometric_mean
 from yolo_perf.proof.calibration import Calibration
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work

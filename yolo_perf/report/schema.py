@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from yolo_perf.archive.baselines import BLOCK
+from yolo_perf.archive.saved_run import BLOCK
 from yolo_perf.records import SCHEMA, Run
 
 

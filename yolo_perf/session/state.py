@@ -124,7 +124,8 @@ class PerfSession:
             raise UsageError(SPREAD)
         self._beside: Run | Reference | None = None
         if config.option.perf_beside:
-            from yolo_perf.archive.baselines import locate_saved, read_saved
+            from yolo_perf.archive.baselines import locate_saved
+            from yolo_perf.archive.saved_run import read_saved
 
             self._beside = read_saved(locate_saved(config.option.perf_beside, self._baselines))
 
@@ -222,7 +223,9 @@ class PerfSession:
         A bare --benchmark-compare means this machine's newest; with a value, a file or the start of a number.
         Raises UsageError or BaselineError.
         """
-        from yolo_perf.archive.baselines import find_baseline, history_to, machines_in, read_run, require_baseline
+        from yolo_perf.archive.baselines import find_baseline, machines_in
+        from yolo_perf.archive.histories import history_to
+        from yolo_perf.archive.saved_run import read_run, require_baseline
         from yolo_perf.machine.identity import identify
         from yolo_perf.machine.naming import describe
         from yolo_perf.proof.calibration import read_calibration
@@ -424,7 +427,7 @@ class PerfSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add the versioned block. Called once for every file that is written."""
-        from yolo_perf.archive.baselines import BLOCK, block
+        from yolo_perf.archive.saved_run import BLOCK, block
 
         if self._results:
             output_json[BLOCK] = block(self.run)
@@ -476,7 +479,7 @@ class PerfSession:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def _finish(self, session: pytest.Session) -> None:
-        from yolo_perf.archive.baselines import BLOCK, block
+        from yolo_perf.archive.saved_run import BLOCK, block
 
         if not self.measurements:
             self._nothing_measured(session)
@@ -613,7 +616,7 @@ class PerfSession:
         return document
 
     def _keep_last_run(self) -> None:
-        from yolo_perf.archive.baselines import write_document
+        from yolo_perf.archive.saved_run import write_document
 
         cache = getattr(self.config, "cache", None)
         try:
@@ -765,7 +768,8 @@ class PerfSession:
 
     def _lost_by_saving(self) -> str:
         """What the gate would no longer see if this session became the baseline; "" where nothing."""
-        from yolo_perf.archive.baselines import find_baseline, read_run
+        from yolo_perf.archive.baselines import find_baseline
+        from yolo_perf.archive.saved_run import read_run
 
         path = find_baseline(self._baselines, self.bench.machine)
         if path is None:

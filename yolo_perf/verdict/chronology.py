@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FIRST_YEAR, LAST_YEAR = 1970, 9999
-_NUMBER = re.compile(r"(\d{4,})_.*\.json")
+NUMBERED = re.compile(r"(\d{4,})_.*\.json")
+"""A baseline's name."""
 
 
 def utc(moment: datetime) -> datetime:
@@ -24,7 +25,7 @@ def in_order(found: Iterable[T], created: Callable[[T], Any], path: Callable[[T]
     ordered = sorted(found, key=created)
     places: dict[PurePath, list[tuple[int, int]]] = {}  # by folder: each file's number and place
     for place, each in enumerate(ordered):
-        if match := _NUMBER.fullmatch(path(each).name):
+        if match := NUMBERED.fullmatch(path(each).name):
             places.setdefault(path(each).parent, []).append((int(match[1]), place))
     for own in places.values():
         numbered = [ordered[place] for _, place in sorted(own)]
