@@ -8,7 +8,8 @@ import pytest
 from tests.proof import recorded
 from yolo_perf.errors import BaselineError
 from yolo_perf.pairing.paired import compare_sides
-from yolo_perf.proof.proof import Pool, Proof, Task, pool, prove, simulate, spreads
+from yolo_perf.proof.dealing import Pool, Task, pool, simulate
+from yolo_perf.proof.proof import Proof, prove, spreads
 from yolo_perf.proof.rows import Row
 from yolo_perf.records import Pair, Turn
 from yolo_perf.verdict.gate import Rules

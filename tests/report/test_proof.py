@@ -3,7 +3,8 @@ import json
 from io import StringIO
 
 from yolo_perf.cli.output import csv_text
-from yolo_perf.proof.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread, Tally
+from yolo_perf.proof.dealing import Tally
+from yolo_perf.proof.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread
 from yolo_perf.proof.rivals import RivalScore
 from yolo_perf.proof.rows import Header
 from yolo_perf.records import Interval
