@@ -206,7 +206,7 @@ def layer_profile(backend: str = "eager", **changes: Any) -> LayerProfile:
 
 
 def full_run(**changes: Any) -> Run:
-    """A run with figures of every kind."""
+    """A run with figures of every kind. Long, as every figure has a line of its own."""
     cases = [("eager", 0.04, 1), ("batched", 0.12, 4), ("onnx", 0.02, 1)]
     measured = [
         measurement((s, 1.1 * s, 1.2 * s), size=size, backend=backend, batch=batch)

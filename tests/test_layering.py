@@ -1,6 +1,7 @@
-"""Modules import downwards, wing by wing, at import time and inside functions alike."""
+"""The house keeps its form: modules import downwards, verdicts are pure, nothing outgrows its walls."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,25 @@ def test_what_is_impure_is_seen(tmp_path: Path) -> None:
     assert PACKAGE / "session" / "state.py" in reached(PACKAGE / "plugin.py", lazily=True)
     assert PACKAGE / "analysis" / "stages.py" in reached(PACKAGE / "plugin.py", lazily=True)
     assert PACKAGE / "analysis" / "stages.py" not in reached(PACKAGE / "plugin.py", lazily=False)
+
+
+MOST_LINES = {"file": 400, "class": 200, "function": 45}
+REASON = re.compile(r"\blong, as \w+", re.IGNORECASE)
+"""In the docstring of a function that is longer, with why."""
+SOURCES = sorted(
+    path
+    for folder in ("yolo_perf", "tests", "tools", "benchmarks")
+    for path in (PACKAGE.parent / folder).rglob("*.py")
+    if not path.is_relative_to(PACKAGE / "benchmarks")
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_nothing_outgrows_its_walls(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MOST_LINES["file"]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= MOST_LINES[kind] or REASON.search(ast.get_docstring(node) or ""), (node.name, lines)

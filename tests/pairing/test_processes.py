@@ -3,22 +3,18 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from yolo_perf.errors import YoloPerfError
 from yolo_perf.pairing import processes as module
 from yolo_perf.pairing import worker
-from yolo_perf.pairing.processes import CAN_STOP, Process, SideError, alone, malformed, processes
+from yolo_perf.pairing.processes import CAN_STOP, Process, SideError, processes
 from yolo_perf.pairing.sides import Side, own_tree
-from yolo_perf.signals import ENDING_S, GONE, INTERRUPTED_EXIT, ended_by_signals, exit_status
 
 TALKER = """\
 import json, os, sys
@@ -282,131 +278,7 @@ def test_no_stopped_process_outlives_the_command(name: str, code: int) -> None:
         assert time.monotonic() < deadline
 
 
-# One at a time, and signals
-
-
-@unix
-def test_a_second_comparison_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "cache"))
-    with alone(), pytest.raises(YoloPerfError, match="Another comparison is timing on this machine"), alone():
-        pass
-    with alone():
-        pass
-
-
-def test_what_blocks_within_is_no_second_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(BlockingIOError), alone():
-        raise BlockingIOError
-
-
-@unix
-@pytest.mark.parametrize("name", GONE)
-def test_a_signal_to_go_ends_by_way_of_finally(name: str) -> None:
-    number = getattr(signal, name)
-    inherited = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, and stays so
-    try:
-        with pytest.raises(KeyboardInterrupt), ended_by_signals():
-            assert signal.getsignal(number) != signal.SIG_DFL
-            try:
-                signal.raise_signal(number)
-            finally:
-                signal.raise_signal(number)  # while results are written: nothing is lost to a second one
-        assert exit_status(INTERRUPTED_EXIT) == 128 + number
-        assert exit_status(INTERRUPTED_EXIT) == INTERRUPTED_EXIT, "the next command of this process"
-        assert signal.getsignal(number) == signal.SIG_DFL
-    finally:
-        signal.signal(number, inherited)
-
-
-@unix
-@pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGINT")])
-def test_another_signal_while_results_are_written_changes_nothing(first: str, second: str) -> None:
-    now = 100.0
-    numbers = [getattr(signal, name) for name in (first, second)]
-    inherited = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        with ended_by_signals(lambda: now):
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(numbers[0])
-            now += ENDING_S - 1
-            with ended_by_signals(lambda: now):  # what is measured within has the same ending
-                signal.raise_signal(numbers[1])
-            now += 1
-            with pytest.raises(KeyboardInterrupt):  # it did not end: asked again
-                signal.raise_signal(numbers[1])
-        assert exit_status(INTERRUPTED_EXIT) == 128 + numbers[0]
-    finally:
-        for number, handler in inherited.items():
-            signal.signal(number, handler)
-
-
-def test_signals_are_the_main_threads() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    found: list[object] = []
-
-    def elsewhere() -> None:
-        with ended_by_signals():
-            found.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert found == [before]
-
-
-def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path / "file"))
-    with pytest.raises(YoloPerfError, match=r"^Cannot write the cache folder .*YOLO_PERF_CACHE=FOLDER"), alone():
-        pass
-
-
 # Answers are read by type
-
-
-@pytest.mark.parametrize(
-    ("order", "reply"),
-    [
-        ({"do": "time"}, {}),
-        ({"do": "time"}, {"seconds": "0.1", "host": [0.0] * 5}),
-        ({"do": "time"}, {"seconds": True, "host": [0.0] * 5}),
-        ({"do": "time"}, {"seconds": float("nan"), "host": [0.0] * 5}),
-        ({"do": "time"}, {"seconds": float("inf"), "host": [0.0] * 5}),
-        ({"do": "time"}, {"seconds": -1.0, "host": [0.0] * 5}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, "much"]}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0.0] * 4}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, float("nan")]}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, float("inf")]}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0, 0, 0, 0, -1]}),
-        ({"do": "time"}, {"seconds": 0.1, "host": [0.0] * 65}),
-        ({"do": "open"}, {"tree": "/", "optimizations": "onnx", "libraries": {}, "allocator": "keep"}),
-        ({"do": "open"}, {"unavailable": "no"}),
-        ({"do": "prepare", "sample": "a.npy"}, {}),
-        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": 5}),
-        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": ""}),
-        ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 0, "weights": "00"}),
-        ({"do": "control"}, []),
-    ],
-)
-def test_an_answer_of_another_form_is_none(order: dict[str, Any], reply: object) -> None:
-    assert malformed(order, reply)
-
-
-@pytest.mark.parametrize(
-    ("order", "reply"),
-    [
-        ({"do": "time"}, {"seconds": 0.1, "host": [None, 1, 2.5, None, 0]}),
-        ({"do": "open"}, {"tree": "/", "optimizations": ["onnx"], "libraries": {"a": "1"}, "allocator": "keep"}),
-        ({"do": "prepare", "sample": "a.npy"}, {"seconds": 0.1, "batch": 4, "weights": "00"}),
-        ({"do": "prepare", "sample": "a.npy"}, {"unavailable": "no such instruction"}),
-        ({"do": "prepare"}, {}),
-        ({"do": "control"}, {}),
-        ({"do": "of another program"}, {"anything": 1}),
-    ],
-)
-def test_an_answer_of_the_orders_form_is_one(order: dict[str, Any], reply: object) -> None:
-    assert malformed(order, reply) == ""
 
 
 def test_an_answer_of_another_form_names_side_and_order() -> None:
@@ -415,12 +287,6 @@ def test_an_answer_of_another_form_names_side_and_order() -> None:
         process._asked[0] = {"do": "time"}
         with pytest.raises(SideError, match=r"^ref:main: it answered .*0.* to 'time': Expected `float` > 0"):
             process.receive()
-
-
-def test_another_program_answers_in_forms_of_its_own() -> None:
-    order = {"do": "open"}
-    assert malformed(order, {"allocator": "keep"})
-    assert malformed(order, {"allocator": "keep"}, {}) == ""
 
 
 @pytest.mark.parametrize(

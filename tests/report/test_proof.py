@@ -65,6 +65,7 @@ def rival(design: str, rule: str, threshold: float | None = None) -> RivalScore:
 
 
 def proof() -> Proof:
+    """Long, as every figure has a line of its own."""
     alarms = Tally(
         suites=200,
         failed=1,

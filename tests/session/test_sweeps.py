@@ -7,18 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-# Sessions in this process forget what they imported, which extension modules do not survive: import it first.
-import yolo_perf.analysis.accuracy
-import yolo_perf.analysis.layers
-import yolo_perf.analysis.stages
-import yolo_perf.analysis.work
-import yolo_perf.report.accuracy
-import yolo_perf.report.layers
-import yolo_perf.report.session
-import yolo_perf.report.stages
-import yolo_perf.report.sweeps
 from tests.factories import accuracy
-from tests.test_plugin import Project
+from tests.session.project import Project
 from yolo_perf.archive.saved_run import read_run
 from yolo_perf.cli import cli
 from yolo_perf.machine.identity import identify
@@ -41,12 +31,6 @@ def test_layers(size, optimization, measure_layers):
     measure_layers(size, optimization)
 """
 REFERENCE = Path(__file__).parents[1] / "baselines" / "reference" / "ryzen-7-6800hs.json"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded() -> None:
-    """Fvcore too, whose import is noisy: by way of the call that keeps it quiet."""
-    yolo_perf.analysis.work.count("n", 80, 64)
 
 
 @pytest.fixture

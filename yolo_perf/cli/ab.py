@@ -19,6 +19,7 @@ from yolo_perf.signals import INTERRUPTED_EXIT
 if TYPE_CHECKING:
     from yolo_perf.archive.result import Result
     from yolo_perf.pairing.arena import Arena
+    from yolo_perf.pairing.sides import Side
     from yolo_perf.verdict.gate import Rules
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,6 @@ def ab(
     not fair, 130 interrupted, 143 or 129 by SIGTERM or SIGHUP.
     """
     from yolo_perf.pairing.processes import alone
-    from yolo_perf.pairing.sides import parse_side
     from yolo_perf.verdict.gate import Rules
 
     if not base and not head:
@@ -95,17 +95,22 @@ def ab(
     rules = Rules(floors=_floors(baselines)).with_pairs(pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = paired_setup(**options)
-    sides = []
-    for option, words in (("--base", base), ("--head", head)):
-        try:
-            sides.append(parse_side(words, Path.cwd()))
-        except UsageError as error:
-            raise UsageError(f"{option}: {error}") from error
+    sides = [_side("--base", base), _side("--head", head)]
     with alone():
         from yolo_perf.pairing.arena import Arena
 
         arena = Arena(sides[0], sides[1], setup, time_limit_s=time_limit, rng=random.Random())  # noqa: S311
         _run(arena, rules, budget=budget, strict=strict, json_path=json_path)
+
+
+def _side(option: str, words: tuple[str, ...]) -> "Side":
+    """The side that an option's words name. Raises UsageError naming the option."""
+    from yolo_perf.pairing.sides import parse_side
+
+    try:
+        return parse_side(words, Path.cwd())
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:

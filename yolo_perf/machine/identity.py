@@ -59,7 +59,7 @@ def read_machine(
     """A Machine from what cpuinfo reported and what lies under `root`; psutil fills in the rest.
 
     `executes` tells what the CPU executes of the extensions that it lists, and what else; by default the list is
-    believed.
+    believed. Long, as every field has a line of its own.
     """
     import psutil
 
