@@ -30,7 +30,7 @@ LAYERS_TEST = """
 def test_layers(size, optimization, measure_layers):
     measure_layers(size, optimization)
 """
-REFERENCE = Path(__file__).parents[1] / "baselines" / "reference" / "ryzen-7-6800hs.json"
+REFERENCE = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 
 
 @pytest.fixture
