@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import nodes_of
 from yolo_perf import files
 
 PACKAGE = Path(__file__).parent.parent / "yolo_perf"
@@ -289,11 +290,7 @@ def writes(node: ast.AST) -> bool:
 
 def modules_that(do: Callable[[ast.AST], bool]) -> set[str]:
     """Those of the package in which something does."""
-    return {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if any(map(do, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
-    }
+    return {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if any(map(do, nodes_of(path)))}
 
 
 def test_nothing_is_written_in_another_way() -> None:

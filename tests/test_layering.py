@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import nodes_of, text_of, tree_of
+
 PACKAGE = Path(__file__).parent.parent / "yolo_perf"
 WINGS = (  # from the ground up
     ("escape",),
@@ -33,7 +35,7 @@ LEVEL = {name: level for level, names in enumerate(WINGS) for name in names}
 def imported(path: Path) -> set[str]:
     """Wings and ground modules of this package that a file imports anywhere."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -75,7 +77,7 @@ def test_only_the_doors_know_pytest() -> None:
     for path in PACKAGE.rglob("*.py"):
         names = {
             (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in nodes_of(path)
             if isinstance(node, ast.Import | ast.ImportFrom)
         }
         if any(name.split(".")[0] in ("pytest", "pytest_benchmark", "_pytest") for name in names):
@@ -98,9 +100,8 @@ CALLS = {
 
 def reached(path: Path, *, lazily: bool) -> set[Path]:
     """This package's modules that a file imports; those imported inside of functions too, where `lazily`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[Path] = set()
-    for node in ast.walk(tree) if lazily else tree.body:
+    for node in nodes_of(path) if lazily else tree_of(path).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("yolo_perf"):
             place = PACKAGE.parent.joinpath(*str(node.module).split("."))
             for each in (place, *(place / name.name for name in node.names)):
@@ -111,7 +112,7 @@ def reached(path: Path, *, lazily: bool) -> set[Path]:
 def impurities(path: Path) -> set[str]:
     """The modules and calls of a file by which it would reach outside of its arguments."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found.update(each.name for each in node.names if each.name.split(".")[0] in IMPURE)
         elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in IMPURE:
@@ -156,9 +157,8 @@ SOURCES = sorted(
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
 def test_nothing_outgrows_its_walls(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= MOST_LINES["file"]
-    for node in ast.walk(ast.parse(text)):
+    assert text_of(path).count("\n") <= MOST_LINES["file"]
+    for node in nodes_of(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             kind = "class" if isinstance(node, ast.ClassDef) else "function"
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
