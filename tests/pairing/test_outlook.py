@@ -4,19 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.clocks import Clock
 from yolo_perf.pace import NOTHING, Left
 from yolo_perf.pairing.outlook import Outlook
 from yolo_perf.verdict.course import Course, Progress, Stage
 from yolo_perf.verdict.gate import Differences, Rules
-
-
-class Clock:
-    """Stands still until it is moved on."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
