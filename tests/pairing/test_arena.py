@@ -349,7 +349,7 @@ def test_two_pythons_have_no_python_control(stage: Stage) -> None:
 
 AS_FEW_AS_CAN_DECIDE = """
 from yolo_perf.verdict.gate import Rules
-Rules.__init__.__kwdefaults__["decide_pairs"] = 9
+Rules.__init__.__kwdefaults__["decide_pairs"] = 7
 from yolo_perf.cli import main
 main()
 """
