@@ -13,7 +13,7 @@ class Result:
     """Everything that a report tells of one comparison."""
 
     sides: tuple[Side, Side]
-    setup: Setup
+    setup: Setup | None  # None where the cases are tests
     survey: Survey
     rules: Rules
     outcome: Outcome

@@ -20,12 +20,13 @@ from yolo_perf.verdict.stats import hodges_lehmann
 
 def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     """Who was compared, a row for each case, why, and how the host behaved."""
-    table = columns("case", ("base ms", "head ms", "diff %", "interval %", "sees"), "verdict")
+    unit = units.unit_of([each.base_s for each in result.decisions if each.base_s])
+    table = columns("case", (f"base {unit}", f"head {unit}", "diff %", "interval %", "sees"), "verdict")
     batches = {subject.label: subject.batch for subject in result.survey.subjects}
     for decision in result.decisions:
         table.add_row(
             printable(decision.label),
-            *_times(decision, batches.get(decision.label.removesuffix(TAIL), 1)),
+            *_times(decision, batches.get(decision.label.removesuffix(TAIL), 1), unit),
             *_change(decision.ratio),
             _percent(decision.detectable),
             Text(decision.verdict.upper(), style=STYLES[decision.verdict]),
@@ -46,8 +47,8 @@ def document(result: Result) -> dict[str, Any]:
             "head": _plain_side(result.sides[1]),
             "libraries": list(result.survey.libraries),
             "setup": {
-                "image_size": result.setup.image_size,
-                "threads": result.setup.threads,
+                "image_size": result.setup.image_size if result.setup else None,
+                "threads": result.setup.threads if result.setup else None,
                 "rounds": {subject.label: subject.rounds for subject in result.survey.subjects},
                 "batches": {subject.label: subject.batch for subject in result.survey.subjects},
             },
@@ -66,9 +67,9 @@ def document(result: Result) -> dict[str, Any]:
     }
 
 
-def _times(decision: Decision, batch: int) -> tuple[str, str]:
+def _times(decision: Decision, batch: int, unit: str) -> tuple[str, str]:
     sides = (decision.base_s, decision.head_s)
-    base, head = ("-" if seconds is None else units.milliseconds(seconds / batch) for seconds in sides)
+    base, head = ("-" if seconds is None else units.in_unit(seconds / batch, unit) for seconds in sides)
     return base, head
 
 
@@ -109,7 +110,7 @@ def _sides(result: Result) -> list[str]:
 def _legend(result: Result) -> list[str]:
     confidence = f"{result.rules.confidence:.0%}"
     lines = [
-        f"Times are of an image: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
+        f"Times are of {'an image' if result.setup else 'a call'}: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
         "Sees: the smallest slow-down in % that these pairs could have shown."
     ]
     if any(decision.label == SUITE for decision in result.decisions):

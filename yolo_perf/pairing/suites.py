@@ -1,0 +1,208 @@
+"""Where two sides' tests meet: what both can run, and one pair of fresh processes of pytest at a time.
+
+Any test with pytest-benchmark's fixture `benchmark` is a case, by its node id. The processes, the rules and the
+course are those of `Arena`; only what is timed differs. Both sides' pytest run the same test at the same time, one
+of them standing still, so nothing of a project is ever loaded in the process that asks.
+"""
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import msgspec
+
+from yolo_perf.errors import UsageError
+from yolo_perf.pace import STEP
+from yolo_perf.pairing import lockstep
+from yolo_perf.pairing.arena import Subject, Survey, total
+from yolo_perf.pairing.controls import ROUNDS as CONTROL_ROUNDS
+from yolo_perf.pairing.processes import COUNTERS, Process, SideError, processes
+from yolo_perf.pairing.sides import Side
+from yolo_perf.records import Pair, SideRounds, Turn, Verdict
+from yolo_perf.verdict.gate import Decision
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 0.002
+"""What a round of a repeated call lasts: much longer than stopping and waking a process disturbs its beginning."""
+ROUNDS_S, MIN_ROUNDS, MAX_ROUNDS = 0.3, 5, 40
+WARMUP = 1
+CONTROL = "(python)"
+MOST_FAILURES = 5
+"""Tests that end their process, hang or fall out of step: each costs a new pair of processes, and is left out."""
+
+
+class _Opened(TypedDict):
+    tests: list[str]
+    libraries: dict[str, str]
+    failed: str
+
+
+class _Reached(TypedDict, total=False):
+    ready: str
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] | None
+    iterations: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None
+    rounds: Annotated[int, msgspec.Meta(ge=1)] | None
+    warmups: Annotated[int, msgspec.Meta(ge=0)] | None
+    ended: str
+    why: str
+    foreign: str
+
+
+class _Timed(TypedDict, total=False):
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)]
+    host: Annotated[list[float | None], msgspec.Meta(min_length=COUNTERS, max_length=COUNTERS)]
+    ended: str
+    why: str
+    foreign: str
+
+
+FORMS: dict[str, Any] = {"open": _Opened, "test": _Reached, "loop": _Reached, "time": _Timed, "on": _Reached}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The session that asks: where it runs, and what pytest is to be given on either side."""
+
+    tree: Path  # the top of what a side has of its own
+    folder: Path  # where pytest runs, below that
+    arguments: tuple[str, ...]
+    tests: tuple[str, ...]  # node ids that it collected, of those with `benchmark`
+    libraries: tuple[str, ...]  # whose versions are told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """How one test is timed."""
+
+    iterations: int
+    rounds: int
+    warmup: int
+
+
+class _Fell(Exception):
+    """A process that did not come through a test."""
+
+    def __init__(self, test: str, side: int, why: str):
+        super().__init__(why)
+        self.test, self.side, self.why = test, side, why
+
+
+class Suites:
+    """Measures pairs of processes of two sides. The order of tests, and of turns, is drawn from `rng`."""
+
+    def __init__(self, base: Side, head: Side, ground: Ground, *, time_limit_s: float, rng: random.Random):
+        self.sides = (base, head)
+        self._ground = ground
+        self._time_limit_s = time_limit_s
+        self._rng = rng
+        self._cases: dict[str, _Case] = {}
+        self._control = False
+
+    def survey(self) -> Survey:
+        """What either side can run. Raises SideError or UsageError."""
+        told: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        for _ in range(MOST_FAILURES + 1):
+            try:
+                opened = self._look(told)
+                break
+            except _Fell as fell:
+                replies: list[dict[str, Any]] = [{"ended": "not run", "why": "the other side's process ended"}] * 2
+                replies[fell.side] = {"ended": "failed", "why": fell.why}
+                told[fell.test] = (replies[0], replies[1])
+        else:
+            raise SideError(f"{len(told)} tests ended their processes, {', '.join(told)} the last of them.")
+        base, head = (reply["libraries"] for reply in opened)
+        self._control = base.get("python") == head.get("python")
+        absent = self._absent(opened, told)
+        subjects = [
+            Subject(label=test, size="", optimization="", rounds=case.rounds, batch=1)
+            for test, case in self._cases.items()
+        ]
+        return Survey(subjects=tuple(subjects), absent=tuple(absent), libraries=(base, head))
+
+    def _look(self, told: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Run every test that is not told of on both sides, to learn how it is to be timed."""
+        with self._opened() as (pair, opened):
+            both = [test for test in self._ground.tests if all(test in reply["tests"] for reply in opened)]
+            left = [test for test in both if test not in told]
+            log.info("looking at %d tests on either side", len(left), extra=STEP)
+            for place, test in enumerate(left):
+                replies = self._reach(pair, test, left[place + 1 : place + 2])
+                if not any("ended" in reply for reply in replies):
+                    replies = self._estimated(pair, test, replies)
+                replies = self._leave(pair, test, replies)
+                told[test] = (replies[0], replies[1])
+        return opened
+
+    def _estimated(self, pair: Sequence[Process], test: str, replies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """With the seconds of one round, where a test's rounds are counted."""
+        found = []
+        for number, reply in enumerate(replies):
+            if reply["seconds"] is None:
+                timed = self._ask(pair, number, test, do="time", iterations=1, warmup=0)
+                reply = timed if "ended" in timed else {**reply, "seconds": timed["seconds"] / reply["iterations"]}
+            found.append(reply)
+        return found
+
+    def _absent(
+        self, opened: Sequence[dict[str, Any]], told: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+    ) -> list[Decision]:
+        """The tests that only one side has, or that cannot be compared; the others become cases."""
+        found: list[Decision] = []
+        ours, theirs = set(opened[1]["tests"]), set(opened[0]["tests"])
+        for test in dict.fromkeys((*self._ground.tests, *opened[0]["tests"])):
+            if test not in theirs:
+                why = f": {opened[0]['failed']}" if opened[0]["failed"] else ""
+                found.append(_decision(test, "new", f"the base does not have it{why}"))
+            elif test not in ours:
+                why = f": {opened[1]['failed']}" if opened[1]["failed"] else ""
+                found.append(_decision(test, "missing", f"the head does not have it{why}"))
+            elif test not in self._ground.tests:
+                continue  # left out of this session on purpose
+            elif lacking := _lacking(*told[test]):
+                found.append(_decision(test, *lacking))
+            elif foreign := next((reply["foreign"] for reply in told[test] if reply.get("foreign")), ""):
+                raise UsageError(
+                    f"A side loads {foreign} from the other side's tree: it is installed there in development mode. "
+                    "Give that side an interpreter of its own (python:FOLDER)."
+                )
+            else:
+                self._cases[test] = _timing(*told[test])
+        return found
+
+    def measure(self, labels: Sequence[str]) -> Pair:
+        """One pair of fresh processes over these tests and the control. A test that falls on one side has no turn."""
+        order = self._rng.sample(list(labels), len(labels))
+        turns: list[Turn] = []
+        with self._opened() as (pair, _):
+            for place, test in enumerate(order):
+                try:
+                    turn = self._turn(pair, test, order[place + 1 : place + 2])
+                except _Fell as fell:
+                    raise SideError(f"{self.sides[fell.side].name}: {test}: {fell.why}") from fell
+                turns += [turn] if turn else []
+            if self._control:
+                for process in pair:
+                    process.wake()
+                    process.ask(do="loop")
+                    process.rest()
+                rounds = self._rounds(pair, CONTROL, _Case(iterations=1, rounds=CONTROL_ROUNDS, warmup=2))
+                turns += [_turn(CONTROL, rounds, control=True)] if rounds else []
+        place_of = {label: number for number, label in enumerate((*labels, CONTROL))}
+        return Pair(turns=tuple(sorted(turns, key=lambda turn: place_of[turn.label])))
+
+    def _turn(self, pair: Sequence[Process], test: str, following: Sequence[str]) -> Turn | None:
+        """One test's rounds on both sides; None where it did not come through on one of them."""
+        replies = self._reach(pair, test, following)
+        rounds = None
+        if not any("ended" in reply for reply in replies):
+            rounds = self._rounds(pair, test, self._cases[test])
+        ended = self._leave(pair, test, replies if rounds else [{}, {}] if not _any_ended(replies) else replies)
+        if rounds is None or any(reply["ended"] != "passed" for reply in ended):
+            log.warning("%s: no turn in this pair: %s", test, "; ".join(reply.get("why", "") for reply in ended))
+            return None
+        return _turn(test, rounds, control=False)
