@@ -28,8 +28,6 @@ TAKEN = (
     "nothing can be measured. Run these benchmarks without it."
 )
 
-STATE = pytest.StashKey[PerfSession]()
-
 MeasureInference = Callable[[str, str], "Measurement"]
 """Measures one size under one optimisation in the running test."""
 MeasureStages = Callable[[str, str], "StageRun"]
@@ -51,7 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
         hooks = Hooks(state)
     except YoloPerfError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[STATE] = state
     config.pluginmanager.register(hooks, "yolo-perf-session")
 
 
@@ -260,4 +257,6 @@ def _outcomes(state: "PerfSession") -> Iterator[None]:
 
 
 def _state(config: pytest.Config) -> "PerfSession":
-    return config.stash[STATE]
+    hooks = config.pluginmanager.get_plugin("yolo-perf-session")
+    assert isinstance(hooks, Hooks)  # noqa: S101 - registered in pytest_configure
+    return hooks.state

@@ -115,7 +115,15 @@ def test_a_session_without_benchmarks_loads_nothing_heavy(pytester: pytest.Pytes
             assert sorted(heavy & set(sys.modules)) == []
         """
     )
+    pytester.makeconftest(
+        """
+        import atexit, sys
+        heavy = {"torch", "onnxruntime", "onnx", "cv2", "llvmlite", "numpy", "rich", "cpuinfo", "scipy"}
+        atexit.register(lambda: print("loaded at the end:", sorted(heavy & set(sys.modules))))
+        """
+    )
     result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    result.stdout.fnmatch_lines(["loaded at the end: []"])
     assert result.ret == pytest.ExitCode.OK
     result.stdout.no_fnmatch_line("*yolo-perf*---*")
 

@@ -208,10 +208,9 @@ class Bench:
     def subject(self, size: str) -> Subject:
         """The size's model; the previous size's is let go first, for memory's sake."""
         if size not in self._subjects:
-            if self._subjects:
-                self._references.clear()
-                self._subjects.clear()
-                gc.collect()
+            self._references.clear()
+            self._subjects.clear()
+            gc.collect()
             settings = self.settings
             self._subjects[size] = prepare_subject(size, settings.data, self.dataset, settings.image_size)
         return self._subjects[size]

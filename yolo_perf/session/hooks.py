@@ -29,7 +29,7 @@ class Hooks:
     """A plugin of its own. A session of which no test uses this suite is as it is without it."""
 
     def __init__(self, state: PerfSession):
-        self._state = state
+        self.state = state
         self._config = config = state.config
         self._ours = False  # whether a test of this session uses this suite: known once they are collected
         self._active = False  # whether it will measure, and end with a verdict where it is asked for one
@@ -45,7 +45,7 @@ class Hooks:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A case that was deselected is not missing."""
-        self._state.collected.deselect(items)
+        self.state.collected.deselect(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn whose session this is; speak up before measuring where it asks for what cannot be had."""
@@ -62,16 +62,16 @@ class Hooks:
             if self._config.option.perf_save and session.items:
                 raise pytest.UsageError(NOTHING)
             return
-        self._state.judging = any(ACCURACY in names for _, names in used)
-        if self._state.host.session.skip or spread():
+        self.state.judging = any(ACCURACY in names for _, names in used)
+        if self.state.host.session.skip or spread():
             return
-        self._state.host.quieten(session.items)
+        self.state.host.quieten(session.items)
         self._config.pluginmanager.register(Forecast(self._config, asking), "yolo-perf-forecast")
         self._prepare(measuring, theirs=theirs)
 
     def _prepare(self, measuring: list[pytest.Item], *, theirs: bool) -> None:
         """Make ready to measure. Raises pytest.UsageError where that cannot be had, before anything is timed."""
-        state, saves = self._state, self._config.option.perf_save
+        state, saves = self.state, self._config.option.perf_save
         try:
             _ = state.bench.machine
             len(state.bench.dataset)
@@ -95,7 +95,7 @@ class Hooks:
 
     def _check_labels(self) -> None:
         """Raise pytest.UsageError for a case that is named and that there is not."""
-        settings, chosen, labels = self._state.settings, self._state.chosen, self._state.choice.labels
+        settings, chosen, labels = self.state.settings, self.state.chosen, self.state.choice.labels
         for label, _ in settings.slow_down:
             if label not in labels:
                 raise pytest.UsageError(f"--perf-slow-down names {label!r}, which is not measured here.")
@@ -110,12 +110,12 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """A test that runs again takes back what it found before."""
-        self._state.results.begin(item.nodeid)
-        self._state.host.forget(item)
+        self.state.results.begin(item.nodeid)
+        self.state.host.forget(item)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember why a case was not measured."""
-        self._state.results.missed(report)
+        self.state.results.missed(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
@@ -128,8 +128,8 @@ class Hooks:
         """Add the versioned block. Called once for every file that is written."""
         from yolo_perf.archive.saved_run import BLOCK, block
 
-        if self._state.results:
-            output_json[BLOCK] = block(self._state.run)
+        if self.state.results:
+            output_json[BLOCK] = block(self.state.run)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -139,8 +139,8 @@ class Hooks:
         """
         # After Ctrl-C, -x or an internal error what was measured is kept, but decides nothing.
         ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        self._state.complete = ended and not (session.shouldfail or session.shouldstop)
-        ending = Ending(self._state, session)
+        self.state.complete = ended and not (session.shouldfail or session.shouldstop)
+        ending = Ending(self.state, session)
         ending.end(active=self._active)
         self._kept = ending.kept
         return (yield)
@@ -148,7 +148,7 @@ class Hooks:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The tables and the verdict, after the host's own table."""
-        state, results, terminal = self._state, self._state.results, Terminal(terminalreporter)
+        state, results, terminal = self.state, self.state.results, Terminal(terminalreporter)
         if results:
             run = state.run
             terminalreporter.section("yolo-perf", sep="-")

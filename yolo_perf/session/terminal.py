@@ -45,7 +45,10 @@ class Terminal:
 
     def __init__(self, reporter: pytest.TerminalReporter):
         self._reporter = reporter
-        self._color = reporter._tw.hasmarkup
+
+    @property
+    def _color(self) -> bool:
+        return self._reporter._tw.hasmarkup
 
     @property
     def _width(self) -> int:
@@ -90,11 +93,12 @@ class Terminal:
 
     def absent(self, reasons: Mapping[str, str]) -> None:
         """What was not measured, and why."""
+        if not reasons:
+            return  # nothing is loaded in others' sessions
         from yolo_perf.report.session import not_measured
 
-        if reasons:
-            for line in not_measured(reasons, width=self._width):
-                self.write(line, yellow=True)
+        for line in not_measured(reasons, width=self._width):
+            self.write(line, yellow=True)
 
     def lines(self, words: Words) -> None:
         """What was kept to be said now."""
