@@ -60,6 +60,21 @@ def add_options(parser: pytest.Parser) -> None:
         default="",
         help="show this run beside a saved one: a file, a machine's name, or a reference such as ryzen-7-6800hs",
     )
+    group.addoption(
+        "--perf-against",
+        metavar="SIDE",
+        action="append",
+        default=[],
+        help="compare every collected benchmark with another side, in pairs of fresh processes: ref:main, "
+        "path:FOLDER, python:INTERPRETER, env:NAME=VALUE; repeat it to combine them",
+    )
+    group.addoption(
+        "--perf-pairs",
+        metavar="PAIRS",
+        type=int,
+        default=None,
+        help="pairs of the first look with --perf-against [6]",
+    )
     parser.addini("perf_full", "sweep all that there is", type="bool", default=False)
     group.addoption(
         "--perf-full",

@@ -4,8 +4,8 @@ Run as a script under the side's own interpreter. It needs of it the standard li
 and is always the file of the command that asks: both sides are timed by the same lines, whatever the trees hold.
 
 A test runs as ever until it calls `benchmark(...)` or `benchmark.pedantic(...)`. There it waits: each order is one
-timed round. Then pytest-benchmark itself makes the last call or two, so the test goes on with what that returns, and
-finds `benchmark.stats` of it. No target is called more often than `pedantic` was told to.
+timed round. Then pytest-benchmark itself makes the last call or two, so the test goes on with what that returns,
+and finds `benchmark.stats` of it. No target is called more often than `pedantic` was told to.
 
 Orders come as lines of JSON on what stdin was, answers go to what stdout was; tests have neither. Each order has
 one answer. Seconds throughout.
@@ -137,12 +137,12 @@ class Lockstep:
     # Rounds
 
     def _first(self, fixture: Any) -> bool:
-        """Whether this is the ordered test's first use of a stopwatch: a second one is pytest-benchmark's to refuse."""
+        """Whether this is the ordered test's first use of a stopwatch; pytest-benchmark refuses a second."""
         first, self._waiting = self._waiting and not fixture.disabled, False
         return first
 
     def _rounds(self, target: "_Repeated | _Prepared") -> None:
-        """Say that it is ready, and time it until it is told to go on. The order that got here is answered by that."""
+        """Say that it is ready, which answers the order that led here, and time it until it is told to go on."""
         self._wire.answer(**target.ready())
         while True:
             order = self._wire.order()
@@ -154,7 +154,9 @@ class Lockstep:
             seconds = target.round(order["iterations"])
             self._wire.answer(seconds=seconds, host=host.read().since(before))
 
-    def _pedantic(self, pedantic: Any, fixture: Any, target: Callable[..., object], *args: Any, **options: Any) -> Any:
+    def _pedantic(
+        self, pedantic: Any, fixture: Any, target: Callable[..., object], *args: Any, **options: Any
+    ) -> Any:
         names = ("args", "kwargs", "setup", "teardown", "rounds", "warmup_rounds", "iterations")
         given = dict(zip(names, args, strict=False)) | options
         rounds, iterations = given.get("rounds", 1), given.get("iterations", 1)
@@ -274,7 +276,7 @@ class _Once:
 
 
 def slowed(call: Callable[..., object], kind: str, amount: float) -> Callable[..., object]:
-    """The call with a known slow-down: `spin` busy for a share of its own time, `intermittent` in one call of five."""
+    """The call with a known slow-down: `spin` busy for a share of its time, `intermittent` one call in five."""
     clock, count = time.perf_counter, 0
 
     @functools.wraps(call)

@@ -62,8 +62,8 @@ def parse_side(words: Sequence[str], folder: Path, *, whole: Path | None = None)
     """A side of words such as "ref:main" and "env:A=1,B=2", each kind but `env` and `inject` once.
 
     `folder` is where relative names and git are looked up. A side's tree is its `yolo_perf` package; where `whole`
-    names the tree that asks, it is any project's, and that one unless a word names another. Raises UsageError naming
-    the word.
+    names the tree that asks, it is any project's, and that one unless a word names another. Raises UsageError
+    naming the word.
     """
     given: dict[str, str] = {}
     environment: dict[str, str] = {}

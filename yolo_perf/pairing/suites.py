@@ -5,6 +5,7 @@ course are those of `Arena`; only what is timed differs. Both sides' pytest run 
 of them standing still, so nothing of a project is ever loaded in the process that asks.
 """
 
+import contextlib
 import logging
 import random
 from collections.abc import Iterator, Sequence
@@ -83,7 +84,7 @@ class _Case:
     warmup: int
 
 
-class _Fell(Exception):
+class _FallError(Exception):
     """A process that did not come through a test."""
 
     def __init__(self, test: str, side: int, why: str):
@@ -109,7 +110,7 @@ class Suites:
             try:
                 opened = self._look(told)
                 break
-            except _Fell as fell:
+            except _FallError as fell:
                 replies: list[dict[str, Any]] = [{"ended": "not run", "why": "the other side's process ended"}] * 2
                 replies[fell.side] = {"ended": "failed", "why": fell.why}
                 told[fell.test] = (replies[0], replies[1])
@@ -138,14 +139,18 @@ class Suites:
                 told[test] = (replies[0], replies[1])
         return opened
 
-    def _estimated(self, pair: Sequence[Process], test: str, replies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _estimated(
+        self, pair: Sequence[Process], test: str, replies: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
         """With the seconds of one round, where a test's rounds are counted."""
         found = []
         for number, reply in enumerate(replies):
-            if reply["seconds"] is None:
-                timed = self._ask(pair, number, test, do="time", iterations=1, warmup=0)
-                reply = timed if "ended" in timed else {**reply, "seconds": timed["seconds"] / reply["iterations"]}
-            found.append(reply)
+            if reply["seconds"] is not None:
+                found.append(reply)
+                continue
+            timed = self._ask(pair, number, test, do="time", iterations=1, warmup=0)
+            known = timed if "ended" in timed else {"seconds": timed["seconds"] / reply["iterations"]}
+            found.append({**reply, **known})
         return found
 
     def _absent(
@@ -167,22 +172,22 @@ class Suites:
                 found.append(_decision(test, *lacking))
             elif foreign := next((reply["foreign"] for reply in told[test] if reply.get("foreign")), ""):
                 raise UsageError(
-                    f"A side loads {foreign} from the other side's tree: it is installed there in development mode. "
-                    "Give that side an interpreter of its own (python:FOLDER)."
+                    f"A side loads {foreign} from the other side's tree, from which it is installed. Give that "
+                    "side an interpreter of its own: python:FOLDER."
                 )
             else:
                 self._cases[test] = _timing(*told[test])
         return found
 
     def measure(self, labels: Sequence[str]) -> Pair:
-        """One pair of fresh processes over these tests and the control. A test that falls on one side has no turn."""
+        """One pair of fresh processes over these tests and the control. One that falls on a side has no turn."""
         order = self._rng.sample(list(labels), len(labels))
         turns: list[Turn] = []
         with self._opened() as (pair, _):
             for place, test in enumerate(order):
                 try:
                     turn = self._turn(pair, test, order[place + 1 : place + 2])
-                except _Fell as fell:
+                except _FallError as fell:
                     raise SideError(f"{self.sides[fell.side].name}: {test}: {fell.why}") from fell
                 turns += [turn] if turn else []
             if self._control:
@@ -191,7 +196,7 @@ class Suites:
                     process.ask(do="loop")
                     process.rest()
                 rounds = self._rounds(pair, CONTROL, _Case(iterations=1, rounds=CONTROL_ROUNDS, warmup=2))
-                turns += [_turn(CONTROL, rounds, control=True)] if rounds else []
+                turns.append(rounds.turn(CONTROL, control=True))
         place_of = {label: number for number, label in enumerate((*labels, CONTROL))}
         return Pair(turns=tuple(sorted(turns, key=lambda turn: place_of[turn.label])))
 
@@ -201,8 +206,146 @@ class Suites:
         rounds = None
         if not any("ended" in reply for reply in replies):
             rounds = self._rounds(pair, test, self._cases[test])
-        ended = self._leave(pair, test, replies if rounds else [{}, {}] if not _any_ended(replies) else replies)
+            replies = rounds.ended
+        ended = self._leave(pair, test, replies)
         if rounds is None or any(reply["ended"] != "passed" for reply in ended):
-            log.warning("%s: no turn in this pair: %s", test, "; ".join(reply.get("why", "") for reply in ended))
+            log.warning("%s: left out of this pair: %s", test, "; ".join(filter(None, map(_fell, ended))))
             return None
-        return _turn(test, rounds, control=False)
+        return rounds.turn(test)
+
+    # The processes
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[tuple[Sequence[Process], list[dict[str, Any]]]]:
+        """A process of pytest on either side, all collected; both stand still."""
+        with processes(
+            *self.sides, time_limit_s=self._time_limit_s, script=lockstep.__file__, forms=FORMS
+        ) as pair:
+            for process in pair:
+                process.send(**self._opening(process.side))
+            replies = [process.receive() for process in pair]
+            for process in pair:
+                process.rest()
+            yield pair, replies
+
+    def _opening(self, side: Side) -> dict[str, Any]:
+        ground = self._ground
+        below = ground.folder.relative_to(ground.tree)
+        return {
+            "do": "open",
+            "tree": str(side.tree),
+            "asking": str(ground.tree),
+            "folder": str(side.tree / below),
+            "arguments": _there(ground.arguments, side.tree / below),
+            "libraries": list(ground.libraries),
+            "inject": [(each.kind, each.amount, each.case) for each in side.inject],
+        }
+
+    def _ask(self, pair: Sequence[Process], number: int, label: str, **order: Any) -> dict[str, Any]:
+        """One side's answer; it stands still before and after. Raises _FallError where it does not come to one."""
+        process = pair[number]
+        process.wake()
+        try:
+            reply = process.ask(**order)
+        except SideError as error:
+            raise _FallError(label, number, str(error).removeprefix(f"{process.side.name}: ")) from error
+        process.rest()
+        return reply
+
+    def _shuffled(self) -> list[int]:
+        return self._rng.sample((0, 1), 2)
+
+    def _reach(self, pair: Sequence[Process], test: str, following: Sequence[str]) -> list[dict[str, Any]]:
+        """Run a test on both sides, up to its benchmark or to its end."""
+        replies: list[dict[str, Any]] = [{}, {}]
+        for number in self._shuffled():
+            replies[number] = self._ask(pair, number, test, do="test", test=test, next=next(iter(following), ""))
+        return replies
+
+    def _leave(
+        self, pair: Sequence[Process], test: str, replies: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Let a test go on to its end where it has not ended; how it ended, with what it said before."""
+        return [
+            reply if "ended" in reply else {**reply, **self._ask(pair, number, test, do="on")}
+            for number, reply in enumerate(replies)
+        ]
+
+    def _rounds(self, pair: Sequence[Process], test: str, case: _Case) -> "_Rounds":
+        """As many rounds of either side, one of each at a time, whose order is drawn; until a test falls."""
+        found = _Rounds(([], []), ([], []), [{}, {}])
+        for done in range(case.rounds):
+            for number in self._shuffled():
+                order = {"do": "time", "iterations": case.iterations, "warmup": 0 if done else case.warmup}
+                reply = self._ask(pair, number, test, **order)
+                if "ended" in reply:
+                    found.ended[number] = reply
+                    return found
+                found.seconds[number].append(reply["seconds"] / case.iterations)
+                found.host[number].append(reply["host"])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What was timed of a test, base then head, and how it ended where it did so before its time."""
+
+    seconds: tuple[list[float], list[float]]
+    host: tuple[list[list[float | None]], list[list[float | None]]]
+    ended: list[dict[str, Any]]
+
+    def turn(self, label: str, *, control: bool = False) -> Turn:
+        """As a record."""
+        base, head = (
+            SideRounds(round_seconds=tuple(seconds), host=total(host))
+            for seconds, host in zip(self.seconds, self.host, strict=True)
+        )
+        return Turn(label=label, base=base, head=head, control=control)
+
+
+def _decision(test: str, verdict: Verdict, reason: str) -> Decision:
+    return Decision(label=test, verdict=verdict, reason=reason)
+
+
+def _lacking(base: dict[str, Any], head: dict[str, Any]) -> tuple[Verdict, str] | None:
+    """Why a test is no case, None where it is one: it falls on a side, or is timed in another way there."""
+    words = [_fell(reply) for reply in (base, head)]
+    if all(words):
+        same = words[0] == words[1]
+        return "incomparable", f"on both sides {words[0]}" if same else f"base {words[0]}; head {words[1]}"
+    if words[1]:
+        return "missing", f"on the head {words[1]}"
+    if words[0]:
+        return "new", f"on the base {words[0]}"
+    unlike = [
+        f"{name} {base[name]} -> {head[name]}" for name in ("ready", "iterations") if base[name] != head[name]
+    ]
+    return ("incomparable", f"timed in unlike ways: {', '.join(unlike)}") if unlike else None
+
+
+def _fell(reply: dict[str, Any]) -> str:
+    """What kept a test from being timed, or from passing; "" where nothing did."""
+    if reply["ended"] != "passed":
+        why = f": {reply['why']}" if reply["why"] else ""
+        return f"it {reply['ended']}{why}"
+    return "" if reply.get("ready") else "it timed nothing"
+
+
+def _timing(base: dict[str, Any], head: dict[str, Any]) -> _Case:
+    """How a test is timed: rounds of about ROUND_S for what may be repeated, else as it says itself."""
+    slower = max(base["seconds"], head["seconds"])
+    if base["iterations"] is None:
+        iterations = max(1, round(ROUND_S / min(base["seconds"], head["seconds"])))
+        rounds = min(max(int(ROUNDS_S / (iterations * slower)), MIN_ROUNDS), MAX_ROUNDS)
+        return _Case(iterations=iterations, rounds=rounds, warmup=WARMUP)
+    wanted = min(max(int(ROUNDS_S / (base["iterations"] * slower)), MIN_ROUNDS), MAX_ROUNDS)
+    return _Case(
+        iterations=base["iterations"],
+        rounds=min(wanted, base["rounds"], head["rounds"]),
+        warmup=min(base["warmups"], head["warmups"]),
+    )
+
+
+def _there(arguments: Sequence[str], folder: Path) -> list[str]:
+    """Pytest's arguments without the files that a side does not have."""
+    return [each for each in arguments if each.startswith("-") or (folder / each).exists()]

@@ -110,7 +110,8 @@ def _sides(result: Result) -> list[str]:
 def _legend(result: Result) -> list[str]:
     confidence = f"{result.rules.confidence:.0%}"
     lines = [
-        f"Times are of {'an image' if result.setup else 'a call'}: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
+        f"Times are of {'an image' if result.setup else 'a call'}: low quantiles, medians over the pairs. "
+        f"Interval: {confidence}, of the change. "
         "Sees: the smallest slow-down in % that these pairs could have shown."
     ]
     if any(decision.label == SUITE for decision in result.decisions):

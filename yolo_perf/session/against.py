@@ -1,0 +1,222 @@
+"""`pytest --perf-against SIDE`: collected benchmarks are not run here but compared with another side, in pairs."""
+
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Generator, Sequence
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from yolo_perf import escape
+from yolo_perf.errors import UsageError, YoloPerfError
+from yolo_perf.guest import BENCH, FIXTURES, fixtures_of
+from yolo_perf.pace import STEP
+from yolo_perf.progress import progress
+from yolo_perf.session.state import PerfSession
+from yolo_perf.session.terminal import Reasons, Terminal
+
+if TYPE_CHECKING:
+    from yolo_perf.archive.result import Result
+    from yolo_perf.pairing.sides import Side
+    from yolo_perf.pairing.suites import Ground
+    from yolo_perf.verdict.gate import Decision, Rules
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT_S = 300.0
+"""In which a side must answer each order."""
+NO_TEST = "Nothing to compare: no collected test uses pytest-benchmark's fixture `benchmark`."
+NOT_BOTH = "--perf-against compares with a side, not with saved runs: leave out {}."
+OWN = (
+    *("--benchmark-", "--junit", "--cov", "-n", "--dist", "--lf", "--ff", "--nf", "--sw", "-x", "--maxfail"),
+    *("--perf-against", "--perf-pairs", "--perf-save", "--perf-strict", "--perf-beside", "--perf-baselines"),
+)
+"""What options of this session begin with that are its own, and no side's."""
+TAKING = ("--perf-against", "--perf-pairs", "--perf-beside", "--perf-baselines", "-n", "--dist", "--maxfail")
+"""Those of them that take the next word, where it is not joined to them by "="."""
+
+
+def is_side() -> bool:
+    """Whether this process is a side of a comparison: it is asked, and asks for none."""
+    from yolo_perf.pairing.processes import MARK
+
+    return MARK in os.environ
+
+
+class Against:
+    """The plugin of such a session."""
+
+    def __init__(self, state: PerfSession):
+        """Raises UsageError for a side that there is not, or options that exclude each other."""
+        self._state = state
+        self._config = config = state.config
+        self._result: Result | None = None
+        self._failure = ""
+        option = config.option
+        taken = {
+            "--benchmark-compare": state.asked is not None,
+            "--perf-save": option.perf_save,
+            "-n (pytest-xdist)": config.getoption("dist", "no") != "no",
+            "--benchmark-disable": option.benchmark_disable,
+            "--benchmark-skip": option.benchmark_skip,
+        }
+        if wrong := [name for name, given in taken.items() if given]:
+            raise UsageError(NOT_BOTH.format(", ".join(wrong)))
+        self._rules = self._ruled()
+        self._sides = self._parsed(option.perf_against)
+
+    def _ruled(self) -> "Rules":
+        from yolo_perf.verdict.gate import Rules
+
+        rules = Rules().with_pairs(self._config.option.perf_pairs)
+        rules.check(1)
+        return rules
+
+    def _parsed(self, words: Sequence[str]) -> "tuple[Side, Side]":
+        from yolo_perf.pairing.sides import Side, parse_side, top_of
+
+        folder = self._config.invocation_params.dir
+        self._tree = top_of(folder)
+        base = parse_side(words, folder, whole=self._tree)
+        if any(each.kind == "convolution" for each in base.inject):
+            raise UsageError(
+                "inject:convolution is for this suite's own cases; a test takes spin or intermittent."
+            )
+        return base, Side(name="this session", tree=self._tree, python=Path(sys.executable))
+
+    # Hooks, in the order of a session.
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """A test that measures nothing is no case."""
+        others = [item for item in items if "benchmark" not in fixtures_of(item)]
+        if others:
+            items[:] = [item for item in items if "benchmark" in fixtures_of(item)]
+            config.hook.pytest_deselected(items=others)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Compare, and report each test as what was decided on it."""
+        option = self._config.option
+        if option.collectonly or (session.testsfailed and not option.continue_on_collection_errors):
+            return None
+        if not session.items:
+            raise pytest.UsageError(NO_TEST)
+        try:
+            with progress(self._config):
+                self._result = self._compared(session.items)
+        except YoloPerfError as error:
+            self._failure = str(error)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return True
+        items = {item.nodeid: item for item in session.items}
+        for decision in self._result.decisions:
+            self._report(decision, items.get(decision.label.removesuffix(" p90")))
+        return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """The exit status: that of `yolo-perf ab`."""
+        if self._failure:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif self._result is not None:
+            session.exitstatus = self._result.status(strict=self._state.settings.strict)
+        return (yield)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table, as `yolo-perf ab` prints it."""
+        terminal = Terminal(terminalreporter)
+        if self._result is not None:
+            terminalreporter.section("yolo-perf", sep="-")
+            terminal.paired(self._result)
+        if self._failure:
+            terminal.write(escape.line(self._failure), red=True)
+
+    # The comparison
+
+    def _compared(self, items: Sequence[pytest.Item]) -> "Result":
+        from yolo_perf.archive.result import Result
+        from yolo_perf.pairing.outlook import Outlook
+        from yolo_perf.pairing.paired import compare_sides
+        from yolo_perf.pairing.processes import alone
+        from yolo_perf.pairing.suites import Suites
+        from yolo_perf.signals import ended_by_signals
+
+        base, head = self._sides
+        started = time.monotonic()
+        with alone(), ended_by_signals():
+            suites = Suites(base, head, self._ground(items), time_limit_s=TIME_LIMIT_S, rng=random.Random())  # noqa: S311
+            survey = suites.survey()
+            self._rules.check(len(survey.subjects))
+            outlook = Outlook()
+            outcome = compare_sides(
+                suites.measure,
+                [subject.label for subject in survey.subjects],
+                self._rules,
+                tell=lambda progress: log.info("%s", outlook.text(progress), extra=STEP),
+            )
+        return Result(
+            sides=self._sides,
+            setup=None,
+            survey=survey,
+            rules=self._rules,
+            outcome=outcome,
+            seconds=time.monotonic() - started,
+        )
+
+    def _ground(self, items: Sequence[pytest.Item]) -> "Ground":
+        from yolo_perf.pairing.suites import Ground
+
+        return Ground(
+            tree=self._tree,
+            folder=self._config.invocation_params.dir.resolve(),
+            arguments=(
+                *self._options(ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items)),
+                *self._places(),
+            ),
+            tests=tuple(item.nodeid for item in items),
+            libraries=tuple(sorted({name for names in packages_distributions().values() for name in names})),
+        )
+
+    def _options(self, *, ours: bool) -> list[str]:
+        """The options of this session that are for its tests too: not the stopwatch's, the reports', or of none of
+        whose tests this suite is one.
+        """
+        known = self._config.known_args_namespace.file_or_dir
+        found: list[str] = []
+        words = iter([str(each) for each in self._config.invocation_params.args])
+        for word in words:
+            if word in TAKING:
+                next(words, None)
+            elif not word.startswith(OWN) and word not in known and (ours or not word.startswith("--perf-")):
+                found.append(word)
+        return found
+
+    def _places(self) -> list[str]:
+        """The files and folders that it was given, without names of tests in them: a side may not have those."""
+        return list(dict.fromkeys(str(each).partition("::")[0] for each in self._config.args))
+
+    def _report(self, decision: "Decision", item: pytest.Item | None) -> None:
+        """A test's verdict as its outcome."""
+        strict = self._state.settings.strict and decision.verdict in ("inconclusive", "incomparable")
+        failed = decision.fails or strict
+        words = escape.line(f"{decision.verdict.upper()}: {decision.reason}")
+        label = escape.line(decision.label)
+        file = label.partition("::")[0]
+        if item is None and not failed:
+            return
+        report = pytest.TestReport(
+            nodeid=item.nodeid if item else label,
+            location=item.location if item else (file, None, label),
+            keywords={},
+            outcome="failed" if failed else "passed",
+            longrepr=Reasons(words) if failed else None,  # type: ignore[arg-type]  # what pytest asks of one it has
+            when="call",
+        )
+        self._config.hook.pytest_runtest_logreport(report=report)
