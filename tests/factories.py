@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from yolo_perf.analysis.bench import Bench
+from yolo_perf.archive.saved_pairs import SavedPairs, SavedSetup, SavedSide
 from yolo_perf.backends.registry import Backend
 from yolo_perf.records import (
     Accuracy,
@@ -31,7 +32,6 @@ from yolo_perf.records import (
     Work,
 )
 from yolo_perf.verdict.gate import Decision
-from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSetup, SavedSide
 
 NODEID = "benchmarks/test_inference.py::test_inference[{}]"
 
@@ -206,7 +206,7 @@ def layer_profile(backend: str = "eager", **changes: Any) -> LayerProfile:
 
 
 def full_run(**changes: Any) -> Run:
-    """A run with figures of every kind."""
+    """A run with figures of every kind. Long, as every figure has a line of its own."""
     cases = [("eager", 0.04, 1), ("batched", 0.12, 4), ("onnx", 0.02, 1)]
     measured = [
         measurement((s, 1.1 * s, 1.2 * s), size=size, backend=backend, batch=batch)

@@ -75,8 +75,8 @@ def environment(clone: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("YOLO_PERF", "GITHUB_"))},
         **small,
-        "YOLO_PERF_AB_BUDGET": "40",
-        "YOLO_PERF_PROVE_GATE_SUITES": "50",
+        "YOLO_PERF_AB_BUDGET": "15",
+        "YOLO_PERF_PROVE_GATE_SUITES": "20",
         "HOME": str(clone.parent / "home"),
         "YOLO_PERF_CACHE": str(clone.parent / "cache"),
         "YOLO_PERF_MIRROR": "http://127.0.0.1:9",
@@ -99,6 +99,7 @@ def test_the_pages_link_to_what_is_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize(("page", "command"), shown(), ids=lambda text: text[:60])
 def test_a_command_that_is_shown_does_what_it_is_shown_for(
     page: str, command: str, clone: Path, environment: dict[str, str]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import nodes_of
 from yolo_perf import files
 
 PACKAGE = Path(__file__).parent.parent / "yolo_perf"
@@ -268,9 +269,9 @@ ALLOWED = {
     "pipeline/download.py": "goes on with a part that was broken off, under a lock",
     "pipeline/unpack.py": "fills a scratch folder",
     "report/export/parquet.py": "fills a temporary folder",
-    "verdict/processes.py": "a lock",
-    "verdict/recording.py": "appends row by row, under a lock",
-    "verdict/worker.py": "its own standard output",
+    "pairing/processes.py": "a lock",
+    "proof/recording.py": "appends row by row, under a lock",
+    "pairing/worker.py": "its own standard output",
 }
 WRITERS = {"write_bytes", "write_text", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
 
@@ -289,11 +290,7 @@ def writes(node: ast.AST) -> bool:
 
 def modules_that(do: Callable[[ast.AST], bool]) -> set[str]:
     """Those of the package in which something does."""
-    return {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if any(map(do, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
-    }
+    return {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if any(map(do, nodes_of(path)))}
 
 
 def test_nothing_is_written_in_another_way() -> None:
@@ -315,8 +312,8 @@ READS = {
     "machine/memory.py": "asks the kernel",
     "machine/sysfs.py": "asks the kernel",
     "report/export/parquet.py": "what was written into a temporary folder",
-    "verdict/archive.py": "its own source",
-    "verdict/arena.py": "what workers wrote into a temporary folder",
+    "archive/thin.py": "its own source",
+    "pairing/arena.py": "what workers wrote into a temporary folder",
 }
 READERS = {"read_bytes", "read_text", "imread", "fromfile", "loadtxt", "memmap"}
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.factories import measurement, run
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.guest import HeldWarnings, mention
 from yolo_perf.machine.identity import identify
-from yolo_perf.verdict.baselines import BLOCK, block, save_baseline
 
 FOREIGN = """
 import os

@@ -22,17 +22,17 @@ from tests.factories import decision, full_run, machine, saved_pairs
 from tests.hostile import NAMES, formulas, loose, named
 from tests.report.test_paired import outcome, result
 from yolo_perf import errors, escape
-from yolo_perf.machine.identity import slug
+from yolo_perf.archive.benchmarks import read_benchmarks
+from yolo_perf.archive.saved_run import BLOCK, block
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Comparison, Machine, Run
 from yolo_perf.report import session, tables
 from yolo_perf.report.export.openmetrics import render
 from yolo_perf.report.markdown import markdown
 from yolo_perf.report.page import _rounds
 from yolo_perf.report.paired import document, paired
-from yolo_perf.session import _write
-from yolo_perf.verdict.baselines import BLOCK, block
-from yolo_perf.verdict.benchmarks import read_benchmarks
-from yolo_perf.verdict.story import Story
+from yolo_perf.report.story import Story
+from yolo_perf.session.terminal import Terminal
 
 Call = Callable[..., tuple[int, str, str]]
 hostile = pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -200,7 +200,8 @@ class Reporter:
 @pytest.mark.parametrize("color", [False, True])
 def test_lines_of_a_session_on_pytests_terminal(name: str, color: bool) -> None:
     reporter = Reporter(color)
-    _write(reporter, f"{escape.printable(name)}\n{escape.printable(name)}", red=True)  # type: ignore[arg-type]
+    terminal = Terminal(reporter)  # type: ignore[arg-type]
+    terminal.write(f"{escape.printable(name)}\n{escape.printable(name)}", red=True)
     assert not loose(re.sub(r"\x1b\[[0-9;]*m", "", reporter.text))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from yolo_perf.pipeline.images import open_dataset, synthetic
 from yolo_perf.pipeline.letterbox import letterbox
@@ -93,7 +93,8 @@ def features(model: YoloV5, pictures: list[Tensor]) -> Iterator[list[Tensor]]:
     head = LAYERS[-1].source
     assert isinstance(head, tuple)
     for picture in pictures:
-        x, outputs = picture, []
+        x = picture
+        outputs: list[Tensor] = []
         for spec, layer in zip(LAYERS[:-1], list(model.model)[:-1], strict=True):
             source = spec.source
             x = layer(x) if isinstance(source, int) else layer([x if s == -1 else outputs[s] for s in source])
@@ -107,7 +108,9 @@ def fit_objectness(model: YoloV5, pictures: list[Tensor]) -> list[tuple[float, f
     logits: list[list[Tensor]] = [[], [], []]
     for maps in features(model, pictures):
         for level, x in enumerate(maps):
-            weight = torch.empty_like(model.head.m[level].weight)
+            convolution = model.head.m[level]
+            assert isinstance(convolution, nn.Conv2d)
+            weight = torch.empty_like(convolution.weight)
             seeded.draw_head(weight, f"model.24.m.{level}.weight", model.head.anchors_per_level)
             raw = torch.nn.functional.conv2d(x, weight).reshape(3, model.head.row_length, -1)
             logits[level].append(raw[:, 4].flatten().clone())

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.backends.registry import choose
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pairing.processes import Process, SideError, alone, processes
+from yolo_perf.pairing.sides import Side, own_tree
 from yolo_perf.settings import ALLOCATORS, parse_names, parse_sizes
 from yolo_perf.signals import ended_by_signals
-from yolo_perf.verdict.processes import Process, SideError, alone, processes
-from yolo_perf.verdict.sides import Side, own_tree
 from yolo_perf.verdict.stats import hodges_lehmann
 
 CHILD = str(Path(__file__).with_name("independence_child.py"))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yolo_perf.analysis.bench import Bench
-from yolo_perf.analysis.timing import Plan
+from yolo_perf.analysis.rounds import Plan
 from yolo_perf.backends.registry import find
 from yolo_perf.errors import YoloPerfError
+from yolo_perf.pairing.worker import die_with, host
 from yolo_perf.settings import Settings
-from yolo_perf.verdict.worker import die_with, host
 
 Order = dict[str, Any]
 

@@ -33,9 +33,10 @@ def session_options(saved: int) -> list[str]:
 def measure(given: Sequence[str]) -> int:
     """Run the benchmarks against this machine's baseline where there is one; pytest's exit status."""
     from yolo_perf import escape
+    from yolo_perf.archive.histories import sessions
     from yolo_perf.errors import YoloPerfError
-    from yolo_perf.machine.identity import describe, identify, slug
-    from yolo_perf.verdict.baselines import sessions
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import describe, slug
 
     machine = identify(with_torch=False)
     try:

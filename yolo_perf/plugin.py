@@ -15,11 +15,12 @@ from yolo_perf.errors import BackendUnavailable, UsageError, YoloPerfError
 from yolo_perf.guest import FIXTURES, SWEEP
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session import SPREAD, PerfSession
+from yolo_perf.session.hooks import Hooks, spread
+from yolo_perf.session.state import SPREAD, PerfSession
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.analysis.timing import Plan
+    from yolo_perf.analysis.rounds import Plan
     from yolo_perf.records import Accuracy, LayerProfile, Measurement, Memory, StageRun, Timed
 
 TAKEN = (
@@ -45,9 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the settings; hand the chosen baseline to pytest-benchmark before it looks for one itself."""
     try:
         state = PerfSession(config)
+        hooks = Hooks(state)
     except YoloPerfError as error:
         raise pytest.UsageError(str(error)) from error
-    config.pluginmanager.register(state, "yolo-perf-session")
+    config.pluginmanager.register(hooks, "yolo-perf-session")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,10 +57,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     state, names = _state(metafunc.config), set(metafunc.fixturenames)
     if not names & set(FIXTURES) or not {"size", "optimization"} <= names:
         return
-    pairs = state.pairs_of(names)
+    pairs = state.choice.pairs_of(names)
     metafunc.parametrize(("size", "optimization"), pairs, ids=[f"{s}-{o}" for s, o in pairs])
     if SWEEP in names:
-        metafunc.parametrize("threads", state.thread_counts, ids="t{}".format)
+        metafunc.parametrize("threads", state.choice.thread_counts, ids="t{}".format)
         metafunc.parametrize("batch", state.settings.batches, ids="b{}".format)
 
 
@@ -130,7 +132,7 @@ def measure_stages(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[M
             rounds(step, plan)
         run = pipeline.result(plan.rounds, step.host(), untimed=plan.warmup_rounds)
         if run.times:
-            state.keep(state.stages, run)
+            state.results.keep(state.results.stages, run)
             benchmark.extra_info.update(stages=stage_figures(run), pictures=run.pictures, data=run.data)
         return run
 
@@ -151,7 +153,7 @@ def measure_throughput(request: pytest.FixtureRequest, benchmark: Any) -> Iterat
             case = state.bench.case(size, find(optimization), batch=batch, threads=threads)
             timed = state.bench.measure_throughput(case, rounds)
         if timed.round_seconds:
-            state.keep(state.throughput, timed)
+            state.results.keep(state.results.throughput, timed)
             benchmark.extra_info.update(
                 latency_s=timed.latency_s,
                 images_per_s=timed.images_per_s,
@@ -181,7 +183,7 @@ def measure_memory(request: pytest.FixtureRequest) -> Iterator[MeasureMemory]:
             found = memory.measure_memory(
                 case, bench.subject(size), backend, state.settings.data, state.settings.allocator
             )
-        state.keep(state.memory, found)
+        state.results.keep(state.results.memory, found)
         return found
 
     with progress(request.config):
@@ -197,7 +199,7 @@ def measure_accuracy(request: pytest.FixtureRequest) -> Iterator[MeasureAccuracy
         _skip_if_off(request.config)
         with _outcomes(state):
             found = state.judge(size).judge(find(optimization))
-        state.keep(state.accuracy, found)
+        state.results.keep(state.results.accuracy, found)
         return found
 
     with progress(request.config):
@@ -219,7 +221,7 @@ def measure_layers(request: pytest.FixtureRequest) -> Iterator[MeasureLayers]:
             )
         if not found.complete:
             raise KeyboardInterrupt  # which the profile took for its end
-        state.keep(state.layers, found)
+        state.results.keep(state.results.layers, found)
         return found
 
     with progress(request.config):
@@ -244,7 +246,7 @@ def _skip_if_off(config: pytest.Config) -> None:
 @contextmanager
 def _outcomes(state: "PerfSession") -> Iterator[None]:
     """Errors of ours as pytest's outcomes; no test passes that was to measure and cannot."""
-    if state.spread:
+    if spread():
         raise (pytest.fail.Exception(SPREAD, pytrace=False) if state.judges else pytest.skip.Exception(SPREAD))
     try:
         yield
@@ -255,6 +257,6 @@ def _outcomes(state: "PerfSession") -> Iterator[None]:
 
 
 def _state(config: pytest.Config) -> "PerfSession":
-    state = config.pluginmanager.get_plugin("yolo-perf-session")
-    assert isinstance(state, PerfSession)  # noqa: S101 - registered in pytest_configure
-    return state
+    hooks = config.pluginmanager.get_plugin("yolo-perf-session")
+    assert isinstance(hooks, Hooks)  # noqa: S101 - registered in pytest_configure
+    return hooks.state

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_perf.analysis.timing import alternate, middle_half, steady_mean
+from yolo_perf.analysis.rounds import middle_half, steady_mean
+from yolo_perf.analysis.timing import alternate
 
 SECONDS = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=60)
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.clocks import Clock
 from tests.factories import machine, peaks
 from yolo_perf.analysis.bench import Bench, parity_pictures
-from yolo_perf.analysis.timing import Plan
+from yolo_perf.analysis.rounds import Plan
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.errors import ParityError
 from yolo_perf.pipeline.images import synthetic
@@ -17,21 +18,11 @@ from yolo_perf.records import Work
 from yolo_perf.settings import Settings
 
 
-class Clock:
-    """Moves by a second at every look."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
-
-
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr("yolo_perf.analysis.bench.measure_peaks", lambda *_: peaks())
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
-    yield Bench(Settings(sizes=("n",), image_size=32, batch=3, slow_down=(("n-eager", 5.0),)), Clock())
+    yield Bench(Settings(sizes=("n",), image_size=32, batch=3, slow_down=(("n-eager", 5.0),)), Clock(tick=1))
 
 
 def rounds_by(clock: Callable[[], float], timed: list[Plan]) -> Callable[..., tuple[float, ...]]:

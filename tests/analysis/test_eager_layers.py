@@ -4,20 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.clocks import Clock
 from yolo_perf.analysis.eager_layers import ModuleTimer, by_leaf
 
 LEAVES = frozenset({"block.first", "block.again", "block.(own)", "last"})
-
-
-class Clock:
-    """A clock that moves only when told to, and by a tick at every look."""
-
-    def __init__(self, tick: float = 0.0):
-        self.now, self.tick = 100.0, tick
-
-    def __call__(self) -> float:
-        self.now += self.tick
-        return self.now
 
 
 class Busy(nn.Module):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from yolo_perf.analysis.work import OWN, LayerCount, count, layer_counts, roof_seconds
+from yolo_perf.analysis.roofline import roof_seconds
+from yolo_perf.analysis.work import OWN, LayerCount, count, layer_counts
 from yolo_perf.errors import UsageError
 from yolo_perf.records import Peaks, Work
 from yolo_perf.yolov5.model import build

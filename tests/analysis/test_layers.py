@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.clocks import Clock
 from tests.factories import machine, peaks, unchecked
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.analysis.layers import efficiency, leaves, lost_seconds, profile_layers, rolled_up
@@ -180,16 +181,6 @@ def test_a_layer_without_a_time_has_no_efficiency_and_loses_nothing() -> None:
         assert lost_seconds(layer, CASE, roofs) < 0
 
 
-class Clock:
-    """Moves by a second at every look."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
-
-
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Roofs and a machine at no cost."""
@@ -201,7 +192,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def ticking(rounds: int | None = None) -> Bench:
-    return Bench(Settings(sizes=("n",), image_size=32, threads=1, rounds=rounds), Clock())
+    return Bench(Settings(sizes=("n",), image_size=32, threads=1, rounds=rounds), Clock(tick=1))
 
 
 def interrupted(backend: Backend, call: int) -> Backend:

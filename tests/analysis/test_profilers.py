@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.analysis.test_bench import Clock
+from tests.clocks import Clock
 from tests.factories import machine, measurement, peaks, unchecked
 from yolo_perf.analysis.bench import Bench
 from yolo_perf.analysis.profilers import by_operator, node_rows, profile_with
@@ -50,7 +50,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr("yolo_perf.analysis.bench.identify", machine)
     monkeypatch.setattr(Bench, "prepare", unchecked)
     monkeypatch.setattr("yolo_perf.analysis.bench.prepare_subject", lambda *_: SUBJECT)
-    return Bench(Settings(sizes=("n",), image_size=32, threads=1, rounds=ROUNDS), Clock())
+    return Bench(Settings(sizes=("n",), image_size=32, threads=1, rounds=ROUNDS), Clock(tick=1))
 
 
 def stub(infer: Callable[[Any], Any]) -> Backend:

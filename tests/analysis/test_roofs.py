@@ -7,7 +7,7 @@ import pytest
 
 from tests.factories import machine, peaks
 from yolo_perf.analysis.roofs import measure_roofs, remembered_roofs
-from yolo_perf.machine.identity import fingerprint
+from yolo_perf.machine.naming import fingerprint
 from yolo_perf.records import Machine, Peaks
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.analysis.test_bench import Clock
+from tests.clocks import Clock
 from tests.factories import machine, measurement, peaks, unchecked
 from tests.pipeline.pictures import encode
 from yolo_perf.analysis.bench import Bench
@@ -104,7 +104,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     monkeypatch.setattr("yolo_perf.analysis.bench.prepare_subject", lambda *_: subject)
 
     def bench(dataset: Dataset, **settings: Any) -> Bench:
-        found = Bench(Settings(sizes=("n",), image_size=32, threads=1, **settings), Clock())
+        found = Bench(Settings(sizes=("n",), image_size=32, threads=1, **settings), Clock(tick=1))
         found.__dict__["dataset"] = dataset
         return found
 

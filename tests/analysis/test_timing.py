@@ -2,18 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_perf.analysis.timing import MAX_ROUNDS, MIN_ROUNDS, low_quantile, plan, slowed
-
-
-class Clock:
-    """A clock that moves only when told to, and by a tick at every look."""
-
-    def __init__(self, tick: float = 0.0):
-        self.now, self.tick = 100.0, tick
-
-    def __call__(self) -> float:
-        self.now += self.tick
-        return self.now
+from tests.clocks import Clock
+from yolo_perf.analysis.rounds import MAX_ROUNDS, MIN_ROUNDS, low_quantile, plan
+from yolo_perf.analysis.timing import slowed
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from yolo_perf.analysis.work import attainable_flops_per_s, bound, count
+from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
+from yolo_perf.analysis.work import count
 from yolo_perf.records import Peaks, Work
 from yolo_perf.yolov5.model import build
 

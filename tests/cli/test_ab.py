@@ -11,11 +11,11 @@ import pytest
 from tests.calling import call_command
 from tests.factories import machine, pairs, turn
 from yolo_perf.errors import ParityError
+from yolo_perf.pairing.arena import Setup, Subject, Survey
+from yolo_perf.pairing.processes import SideError, alone
+from yolo_perf.pairing.sides import Side
 from yolo_perf.records import Machine, Pair
-from yolo_perf.verdict.arena import Setup, Subject, Survey
 from yolo_perf.verdict.gate import Decision
-from yolo_perf.verdict.processes import SideError, alone
-from yolo_perf.verdict.sides import Side
 
 Call = Callable[..., tuple[int, str, str]]
 PLAIN = ("--base", "threads:1")
@@ -75,7 +75,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> type[PlayedArena]:
         fails_at: dict[int, BaseException] = {}  # noqa: RUF012 - one class a test
         made: list[PlayedArena] = []  # noqa: RUF012
 
-    monkeypatch.setattr("yolo_perf.verdict.arena.Arena", Played)
+    monkeypatch.setattr("yolo_perf.pairing.arena.Arena", Played)
     return Played
 
 

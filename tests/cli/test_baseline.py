@@ -11,10 +11,11 @@ import pytest
 from tests.calling import call_command
 from tests.factories import machine, measurement, run
 from tests.verdict.test_compare import write_reference
-from yolo_perf.machine.identity import slug
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.saved_run import block
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Machine
 from yolo_perf.records import Run as SavedRun
-from yolo_perf.verdict.baselines import block, save_baseline
 
 Call = Callable[..., tuple[int, str, str]]
 XEON = machine(cpu_model="Intel Xeon")

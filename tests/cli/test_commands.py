@@ -12,8 +12,8 @@ import pytest
 from tests.calling import call_command
 from tests.factories import UNLABELLED, UNTRAINED, accuracy, machine, peaks
 from yolo_perf.errors import ParityError, UsageError
+from yolo_perf.pairing.contest import known_best
 from yolo_perf.records import Case, Machine, Peaks
-from yolo_perf.verdict.contest import known_best
 
 Run = Callable[..., tuple[int, str, str]]
 BASELINES = str(Path(__file__).parents[2] / "baselines")
@@ -195,7 +195,7 @@ def test_the_best_is_named_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch, t
     def raced(cases: list[Case], *_: object, sets: int, **__: object) -> dict[str, tuple[float, ...]]:
         return {case.backend: (0.1,) * sets for case in cases}
 
-    monkeypatch.setattr("yolo_perf.verdict.contest.race", raced)
+    monkeypatch.setattr("yolo_perf.pairing.contest.race", raced)
     code, out, _ = run("best", "--image-size", "64", "--optimizations", "eager", "--sets", "2")
     assert code == 0
     assert "Best: eager itself. Nothing that has boxes that agree with eager's is faster." in " ".join(out.split())
@@ -217,7 +217,7 @@ def contest(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callab
             timed.extend(case.backend for case in cases)
             return {case.backend: (0.1 if case.backend == "eager" else 0.05,) * sets for case in cases}
 
-        monkeypatch.setattr("yolo_perf.verdict.contest.race", raced)
+        monkeypatch.setattr("yolo_perf.pairing.contest.race", raced)
         monkeypatch.setattr("yolo_perf.analysis.bench.Bench.prepare", lambda *_, **__: None)
         monkeypatch.setattr(
             "yolo_perf.analysis.accuracy.Judge.judge",

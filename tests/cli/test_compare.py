@@ -7,8 +7,9 @@ import pytest
 
 from tests.factories import machine, measurement, peaks, run
 from yolo_perf import cli
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.saved_run import BLOCK, block, write_document
 from yolo_perf.records import Run
-from yolo_perf.verdict.baselines import BLOCK, block, save_baseline, write_document
 
 
 class Files:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.archive.test_benchmarks import plain
 from tests.calling import call_command
 from tests.factories import machine, measurement, run
-from tests.verdict.test_benchmarks import plain
 from tests.verdict.test_compare import write_reference
-from yolo_perf.machine.identity import slug
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.saved_run import block
+from yolo_perf.machine.naming import slug
 from yolo_perf.report.export import MODULES
 from yolo_perf.report.schema import run_schema
-from yolo_perf.verdict.baselines import block, save_baseline
 
 Call = Callable[..., tuple[int, str, str]]
 

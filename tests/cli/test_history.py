@@ -10,10 +10,10 @@ import pytest
 
 from tests.calling import call_command
 from tests.factories import machine, measurement, run
-from yolo_perf.machine.identity import slug
+from yolo_perf.archive.saved_run import block
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Commit, Machine
 from yolo_perf.records import Run as SavedRun
-from yolo_perf.verdict.baselines import block
 
 Call = Callable[..., tuple[int, str, str]]
 XEON = machine(cpu_model="Intel Xeon")

@@ -12,11 +12,11 @@ import pytest
 
 from tests.calling import call_command
 from tests.factories import machine
-from tests.verdict import recorded
+from tests.proof import recorded
 from yolo_perf.cli import prove_gate
 from yolo_perf.pace import Left
+from yolo_perf.proof.rows import read_rows, write_rows
 from yolo_perf.records import Machine, Pair
-from yolo_perf.verdict.rows import read_rows, write_rows
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -29,9 +29,9 @@ def run(
         return machine()
 
     monkeypatch.setattr("yolo_perf.machine.identity.identify", known_machine)
-    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLED_SUITES", 1)
-    monkeypatch.setattr("yolo_perf.verdict.proof.RESAMPLES", 2)
-    monkeypatch.setattr("yolo_perf.verdict.rules.RESAMPLES", 20)
+    monkeypatch.setattr("yolo_perf.proof.proof.RESAMPLED_SUITES", 1)
+    monkeypatch.setattr("yolo_perf.proof.proof.RESAMPLES", 2)
+    monkeypatch.setattr("yolo_perf.proof.other_rules.RESAMPLES", 20)
     monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
     # A lock of its own: whoever else times on this machine meanwhile is no reason to fail.
     monkeypatch.setenv("YOLO_PERF_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -74,9 +74,9 @@ def arena(monkeypatch: pytest.MonkeyPatch) -> type[Arena]:
         yield
 
     Arena.measured, Arena.interrupt_at = [], 0
-    monkeypatch.setattr("yolo_perf.verdict.arena.Arena", Arena)
-    monkeypatch.setattr("yolo_perf.verdict.disturb.disturbed", disturbed)
-    monkeypatch.setattr("yolo_perf.verdict.processes.alone", nullcontext)
+    monkeypatch.setattr("yolo_perf.pairing.arena.Arena", Arena)
+    monkeypatch.setattr("yolo_perf.proof.disturb.disturbed", disturbed)
+    monkeypatch.setattr("yolo_perf.pairing.processes.alone", nullcontext)
     return Arena
 
 

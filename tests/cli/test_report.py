@@ -9,13 +9,13 @@ from click.testing import CliRunner, Result
 
 from tests.factories import full_run, machine, measurement, run
 from tests.report.test_paired import result as paired_result
-from tests.verdict.test_story import on
+from tests.report.test_story import on
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.cli import cli, report
 from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.naming import slug
 from yolo_perf.records import Run
 from yolo_perf.report.paired import document
-from yolo_perf.verdict.baselines import BLOCK, block
 
 
 def saved(path: Path, content: Run) -> Path:

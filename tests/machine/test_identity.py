@@ -12,16 +12,9 @@ import psutil
 import pytest
 
 from yolo_perf.machine import identity
-from yolo_perf.machine.identity import (
-    describe,
-    fingerprint,
-    identify,
-    parse_onednn,
-    plain_model,
-    read_machine,
-    slug,
-)
+from yolo_perf.machine.identity import identify, parse_onednn, read_machine
 from yolo_perf.machine.isa import normalise
+from yolo_perf.machine.naming import describe, fingerprint, plain_model, slug
 from yolo_perf.records import Machine
 
 from .conftest import Tree

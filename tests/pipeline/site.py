@@ -119,3 +119,8 @@ class Diary:
 
     def patience(self, tries: int = 5, timeout_s: float = 5) -> Patience:
         return Patience(timeout_s=timeout_s, tries=tries, sleep=self.pauses.append)
+
+
+BODY = bytes(range(256)) * 40  # 10240 bytes
+TAG = {"ETag": f'"{hash(BODY)}"'}
+HALF = Answer(body=BODY[:5120], length=len(BODY), headers=TAG)

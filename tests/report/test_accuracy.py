@@ -8,8 +8,8 @@ from yolo_perf.report.accuracy import against_eager
 from yolo_perf.report.markdown import markdown
 from yolo_perf.report.page_tables import figure_tables
 from yolo_perf.report.plain import accuracy_rows
+from yolo_perf.report.story import Story
 from yolo_perf.report.tables import results
-from yolo_perf.verdict.story import Story
 
 STATIC = "onnx-static-int8"
 

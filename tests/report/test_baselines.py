@@ -5,10 +5,11 @@ import pytest
 
 from tests.factories import machine, measurement, peaks, run
 from tests.verdict.test_compare import reference
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.records import Commit
 from yolo_perf.report import plain
 from yolo_perf.report.baselines import listing, saved_run
-from yolo_perf.verdict.baselines import Shelf, Spread
 
 PATH = Path("baselines/amd/0002_baseline.json")
 RUN = run(

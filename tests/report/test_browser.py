@@ -13,9 +13,9 @@ import pytest
 from tests.factories import full_run, layer_profile, measurement, run
 from tests.report.test_charts import HOSTILE
 from tests.report.test_page import whole
-from tests.verdict.test_story import days
+from tests.report.test_story import days
 from yolo_perf.report.page import page
-from yolo_perf.verdict.story import Story, tell
+from yolo_perf.report.story import Story, tell
 
 pytestmark = pytest.mark.slow
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)

@@ -4,15 +4,15 @@ from typing import Any
 import pytest
 
 from tests.factories import UNTRAINED, accuracy, full_run, layer_profile, machine, measurement, run
-from tests.verdict.test_story import REFERENCE, days, on
+from tests.report.test_story import REFERENCE, days, on
+from yolo_perf.archive.saved_run import read_saved
 from yolo_perf.report.charts import charts, still
 from yolo_perf.report.charts.beside import history
 from yolo_perf.report.charts.figure import Chart, color, symbol
 from yolo_perf.report.charts.reasons import accuracy as accuracy_chart
 from yolo_perf.report.charts.reasons import layers
 from yolo_perf.report.charts.speed import latency, roofline, throughput
-from yolo_perf.verdict.baselines import read_saved
-from yolo_perf.verdict.story import tell
+from yolo_perf.report.story import tell
 
 HOSTILE = "</script><script>alert(1)</script><b>x</b>\x1b[31m"
 

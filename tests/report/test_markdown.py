@@ -5,11 +5,11 @@ from dataclasses import replace
 from hypothesis import given, strategies
 
 from tests.factories import decision, full_run, measurement, run, saved_pairs
-from tests.verdict.test_story import days
+from tests.report.test_story import days
 from yolo_perf import escape
 from yolo_perf.records import Comparison, Interval
 from yolo_perf.report.markdown import MOST_ROWS, markdown
-from yolo_perf.verdict.story import Story, tell
+from yolo_perf.report.story import Story, tell
 
 SLOWER = decision(
     "n-batched",

@@ -7,12 +7,12 @@ import pytest
 
 from tests.factories import decision, full_run, machine, measurement, run, saved_pairs
 from tests.report.test_charts import HOSTILE
-from tests.verdict.test_story import REFERENCE, days, on
+from tests.report.test_story import REFERENCE, days, on
+from yolo_perf.archive.saved_run import read_saved
 from yolo_perf.records import Comparison
 from yolo_perf.report.page import page
 from yolo_perf.report.page_tables import MOST_ROWS, Table, figure_tables
-from yolo_perf.verdict.baselines import read_saved
-from yolo_perf.verdict.story import Story, tell
+from yolo_perf.report.story import Story, tell
 
 LIBRARY = "window.Plotly = {};"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.factories import pairs, turn
+from yolo_perf.archive.result import Result
+from yolo_perf.pairing.arena import Setup, Subject, Survey
+from yolo_perf.pairing.paired import Outcome
+from yolo_perf.pairing.sides import Injection, Side
 from yolo_perf.records import HostUse, Interval, Pair, Verdict
 from yolo_perf.report.paired import document, paired
-from yolo_perf.verdict.arena import Setup, Subject, Survey
 from yolo_perf.verdict.gate import SUITE, Decision, Rules, Screening
-from yolo_perf.verdict.paired import Outcome
-from yolo_perf.verdict.result import Result
-from yolo_perf.verdict.sides import Injection, Side
 
 BASE = Side(
     name="ref:main env:A=1",

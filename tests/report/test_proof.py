@@ -3,12 +3,13 @@ import json
 from io import StringIO
 
 from yolo_perf.cli.output import csv_text
+from yolo_perf.proof.dealing import Tally
+from yolo_perf.proof.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread
+from yolo_perf.proof.rivals import RivalScore
+from yolo_perf.proof.rows import Header
 from yolo_perf.records import Interval
 from yolo_perf.report import proof as report
 from yolo_perf.verdict.gate import Rules
-from yolo_perf.verdict.proof import AMOUNTS, Condition, Power, Proof, Recorded, Spread, Tally
-from yolo_perf.verdict.rivals import RivalScore
-from yolo_perf.verdict.rows import Header
 
 GOLDEN = """\
 Recorded on AMD EPYC, 2 cores, 2026-01-01, n all, 640 px.
@@ -64,6 +65,7 @@ def rival(design: str, rule: str, threshold: float | None = None) -> RivalScore:
 
 
 def proof() -> Proof:
+    """Long, as every figure has a line of its own."""
     alarms = Tally(
         suites=200,
         failed=1,

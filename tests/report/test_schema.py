@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.factories import accuracy, measurement, run
+from yolo_perf.archive.saved_run import block
 from yolo_perf.records import SCHEMA, Commit
 from yolo_perf.report.schema import run_schema
-from yolo_perf.verdict.baselines import block
 
 SHIPPED = f"schema/yolo-perf-run-{SCHEMA}.json"
 BASELINES = Path(__file__).parents[2] / "baselines"

@@ -1,11 +1,13 @@
+from functools import partial
+
 import pytest
 
 from tests.factories import machine, measurement, run
 from yolo_perf.analysis.work import LayerCount
-from yolo_perf.records import Case, Memory, PublishedResult, Reference, Timed
+from yolo_perf.records import Case, Memory, PublishedResult, Reference, Timed, Work
 from yolo_perf.report.compare import machines
 from yolo_perf.report.sweeps import memory, throughput
-from yolo_perf.verdict.compare import column
+from yolo_perf.verdict import compare
 
 LONGEST = "onnx-dynamic-int8"
 MIB = 2**20
@@ -16,14 +18,12 @@ LAYER = LayerCount(  # 4 GFLOP at 640 px
 )
 
 
-@pytest.fixture(autouse=True)
-def _known_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def known(case: Case, classes: int) -> tuple[Work, ...]:
     """Every size has one layer, that the roof of its number format bounds."""
+    return (LAYER.work(case.image_size, case.dtype, folded=True),)
 
-    def known(size: str, classes: int) -> tuple[LayerCount, ...]:
-        return (LAYER,)
 
-    monkeypatch.setattr("yolo_perf.verdict.compare.layer_counts", known)
+column = partial(compare.column, works=known)
 
 
 def point(rate: float, *, threads: int = 1, batch: int = 1, backend: str = "eager") -> Timed:

@@ -9,9 +9,9 @@ import pytest
 from tests.factories import measurement, run
 from yolo_perf.records import Comparison, Run, Verdict
 from yolo_perf.report.page import page
+from yolo_perf.report.story import Story
 from yolo_perf.report.tables import results
 from yolo_perf.report.telling import MOST_CASES, first_of, left_out, telling
-from yolo_perf.verdict.story import Story
 
 
 def many(count: int) -> Run:

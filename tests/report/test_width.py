@@ -11,7 +11,13 @@ from tests.factories import accuracy, machine, measurement, peaks, run
 from tests.report.test_paired import BASE, HEAD, decision, outcome
 from yolo_perf.analysis.audit import Audit
 from yolo_perf.analysis.work import layer_counts
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
+from yolo_perf.archive.result import Result
 from yolo_perf.backends.registry import backends
+from yolo_perf.pairing.arena import Setup, Subject, Survey
+from yolo_perf.pairing.contest import Contender, Contest, Limits
+from yolo_perf.proof.calibration import Calibration, CaseNoise
 from yolo_perf.records import (
     Comparison,
     FunctionRow,
@@ -39,12 +45,7 @@ from yolo_perf.report.stages import stages
 from yolo_perf.report.sweeps import memory, throughput
 from yolo_perf.report.tables import machine as machine_table
 from yolo_perf.report.tables import models, results
-from yolo_perf.verdict.arena import Setup, Subject, Survey
-from yolo_perf.verdict.baselines import Shelf, Spread
-from yolo_perf.verdict.calibration import Calibration, CaseNoise
-from yolo_perf.verdict.contest import Contender, Contest, Limits
 from yolo_perf.verdict.gate import SUITE, Rules
-from yolo_perf.verdict.result import Result
 
 LONG: dict[str, Any] = {"threads": 128, "image_size": 1280, "size": "x"}
 BATCH = 128

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import machine
 from tools import nightly
 from tools.nightly import fresh, session_options
-from yolo_perf.machine.identity import slug
+from yolo_perf.machine.naming import slug
 
 OWN = "amd-epyc-25-1-1-2c-9cf14f98"
 

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import pytest
 from hypothesis import assume, given, strategies
 
 from tests.factories import machine, measurement, peaks, run
-from yolo_perf.analysis.work import LayerCount, count, roof_seconds
+from yolo_perf.analysis.roofline import roof_seconds
+from yolo_perf.analysis.work import LayerCount, count, works_of
+from yolo_perf.archive.baselines import locate_saved, save_baseline
+from yolo_perf.archive.saved_run import block, read_run, read_saved
 from yolo_perf.errors import BaselineError
-from yolo_perf.machine.identity import slug
-from yolo_perf.records import STAGES, PublishedResult, Reference, Run, Weights
-from yolo_perf.verdict.baselines import block, locate_saved, read_run, read_saved, save_baseline
+from yolo_perf.machine.naming import slug
+from yolo_perf.records import STAGES, Case, PublishedResult, Reference, Run, Weights, Work
 from yolo_perf.verdict.compare import BEST, Cell, Column, column, efficiency_changes, rows
-from yolo_perf.yolov5.sizes import SIZES, check_size
+from yolo_perf.yolov5.sizes import SIZES
 
 SHIPPED = Path(__file__).parents[2] / "baselines" / "reference" / "ryzen-7-6800hs.json"
 BEYOND = 4_000_000_000  # FLOP of the factory's measurement
@@ -30,16 +33,16 @@ INT8_ROOF_S = 0.005 + (0.002 + 0.001) / 4  # at 400 Gop/s, and a byte an element
 LAPTOP_ROOF_S = 0.0025 + (0.004 + 0.002)  # at 800 GFLOP/s and 20 GB/s
 
 
-@pytest.fixture
-def known_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def known(case: Case, classes: int) -> tuple[Work, ...]:
     """Every published size has LAYERS, whatever its classes."""
+    assert classes == 80
+    if case.size not in SIZES:
+        return ()
+    return tuple(layer.work(case.image_size, case.dtype, folded=True) for layer in LAYERS)
 
-    def known(size: str, classes: int) -> tuple[LayerCount, ...]:
-        assert classes == 80
-        check_size(size)
-        return LAYERS
 
-    monkeypatch.setattr("yolo_perf.verdict.compare.layer_counts", known)
+column_known = partial(column, works=known)
+column_real = partial(column, works=works_of)
 
 
 def cell(latency_s: float, utilization: float, efficiency: float | None, *, of: str = "", rate: float = 0) -> Cell:
@@ -100,9 +103,8 @@ def folder(tmp_path: Path) -> Path:
     return found
 
 
-@pytest.mark.usefixtures("known_layers")
 def test_the_fastest_optimisation_of_each_size_stands_under_best_too() -> None:
-    found = column(
+    found = column_known(
         run(
             measurement((0.04, 0.05, 0.09)),
             measurement((0.08,), backend="batched", batch=4),  # 0.02 an image: the fastest, though not its round
@@ -123,27 +125,25 @@ def test_the_fastest_optimisation_of_each_size_stands_under_best_too() -> None:
     assert (found.flops_per_s, found.bytes_per_s, found.method) == (200e9, 40e9, "by hand")
 
 
-@pytest.mark.usefixtures("known_layers")
 def test_the_best_one_is_set_beside_the_roof_of_its_own_number_format() -> None:
-    found = column(run(measurement((0.04,)), measurement((0.02,), backend="int8", dtype="int8")))
+    found = column_known(run(measurement((0.04,)), measurement((0.02,), backend="int8", dtype="int8")))
     assert found.cells["n", BEST] == cell(0.02, 0.5, INT8_ROOF_S / 0.02, of="int8")
     assert found.flops_per_s == 200e9  # the machine's roof stays the one of fp32
 
 
 def test_the_measured_clock_stands_beside_the_roofs() -> None:
     saved = replace(run(), peaks=replace(run().peaks, clock_hz_measured=3.126e9))
-    assert column(saved).method == "by hand; clock 3.13 GHz, measured"
+    assert column_real(saved).method == "by hand; clock 3.13 GHz, measured"
 
 
 def test_a_run_without_inference_is_a_column_of_roofs_alone() -> None:
-    found = column(run())
+    found = column_real(run())
     assert found.cells == {}
     assert rows([found]) == []
 
 
-@pytest.mark.usefixtures("known_layers")
 def test_published_figures_are_taken_as_they_are() -> None:
-    found = column(reference())
+    found = column_known(reference())
     published = cell(0.02, 0.25, LAPTOP_ROOF_S / 0.02, rate=49.9)
     assert found.cells == {("n", "eager"): published, ("n", BEST): published}
     assert all(each.of == "" for each in found.cells.values())
@@ -162,13 +162,13 @@ def test_published_figures_are_taken_as_they_are() -> None:
     ],
 )
 def test_a_model_that_is_not_ours_has_no_efficiency(changes: dict[str, Any]) -> None:
-    found = column(run(measurement((0.04,), **changes)))
+    found = column_real(run(measurement((0.04,), **changes)))
     assert [each.efficiency for each in found.cells.values()] == [None, None]
     assert efficiency_changes([found, found]) == ()
 
 
 def test_layers_of_their_own_take_at_least_as_long_as_the_whole() -> None:
-    found = column(run(measurement((0.04,)), measurement((0.04,), backend="onnx", image_size=64)))
+    found = column_real(run(measurement((0.04,)), measurement((0.04,), backend="onnx", image_size=64)))
     whole = roof_seconds(count("n"), peaks())
     assert found.cells["n", "eager"].efficiency is not None
     assert whole / 0.04 < found.cells["n", "eager"].efficiency < 1
@@ -233,7 +233,7 @@ def test_rows_go_by_size_then_as_first_seen_with_the_best_last() -> None:
         measurement((0.02,), backend="onnx"),
         measurement((0.04,)),
     )
-    assert rows([column(published), column(own)]) == [
+    assert rows([column_real(published), column_real(own)]) == [
         ("n", "eager"),
         ("n", "onnx"),
         ("n", BEST),

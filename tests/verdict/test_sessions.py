@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import machine, measurement, peaks, run
+from yolo_perf.analysis.work import works_of
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.histories import history_to
+from yolo_perf.archive.saved_run import BLOCK, block, read_run
 from yolo_perf.records import Comparison, Peaks, Run, Work
 from yolo_perf.units import signed_percent
-from yolo_perf.verdict.baselines import BLOCK, block, read_run, save_baseline
+from yolo_perf.verdict import sessions
 from yolo_perf.verdict.sessions import (
     SessionRules,
-    compare_runs,
     compute_share,
-    history_to,
     machine_differences,
     steady_latency_s,
 )
 
+compare_runs = partial(sessions.compare_runs, works=works_of)
 MARGINS = SessionRules(latency_margin=0.3, utilization_margin=0.3, default_sd=0.001)
 """With next to no noise: the margins decide."""
 SWAPPED = {"regressed": "improved", "improved": "regressed", "unchanged": "unchanged"}
@@ -101,15 +105,15 @@ def test_the_share_of_compute_is_that_of_the_layers_bound_by_it() -> None:
     """Of one layer all or nothing, by the ridge point (5 FLOP/B); a foreign model counts as one layer."""
     foreign = replace(measurement().weights, classes=10**6)
     heavy, light = (Work(macs=n, other_flops=0, weight_bytes=0, activation_bytes=100) for n in (1000, 100))
-    assert compute_share(measurement(weights=foreign, work=heavy), peaks()) == 1
-    assert compute_share(measurement(weights=foreign, work=light), peaks()) == 0
-    assert compute_share(measurement(size="?", work=light), peaks()) == 0
-    assert 0.5 < compute_share(measurement(), peaks()) < 1
+    assert compute_share(measurement(weights=foreign, work=heavy), peaks(), works_of) == 1
+    assert compute_share(measurement(weights=foreign, work=light), peaks(), works_of) == 0
+    assert compute_share(measurement(size="?", work=light), peaks(), works_of) == 0
+    assert 0.5 < compute_share(measurement(), peaks(), works_of) < 1
 
 
 def test_a_drift_of_one_roof_counts_by_its_share() -> None:
     """Ln t_adj = ln t + b ln(F'/F) + (1 - b) ln(M'/M), here with a bandwidth of a quarter."""
-    share = compute_share(measurement(), peaks())
+    share = compute_share(measurement(), peaks(), works_of)
     narrow = replace(peaks(), bytes_per_s=10e9)
     (latency, _) = compare_runs([run(measurement((0.04,)))], run(measurement((0.12,)), peaks=narrow), MARGINS)
     assert f"({signed_percent(3 * 0.25 ** (1 - share))} where the machine's own drift" in latency.reason

@@ -60,7 +60,8 @@ def _harm(folder: Path, rng: random.Random) -> str:
 def _too_much(target: Path, baselines: Path, rng: random.Random) -> None:
     """Write more than there is room for, as a result or as a baseline."""
     from tests.factories import machine, measurement, run
-    from yolo_perf.verdict.baselines import BLOCK, block, save_baseline
+    from yolo_perf.archive.baselines import save_baseline
+    from yolo_perf.archive.saved_run import BLOCK, block
 
     if rng.random() < 0.5:
         files.write(target, rng.randbytes(SIZE))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.faults import Row, campaign
+from yolo_perf.archive.saved_run import BLOCK, block
 from yolo_perf.records import Run
-from yolo_perf.verdict.baselines import BLOCK, block
 
 LIMIT_S = 20.0
 DOORS: tuple[tuple[str, ...], ...] = (

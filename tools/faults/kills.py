@@ -16,7 +16,8 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from yolo_perf import files
-from yolo_perf.verdict.baselines import BLOCK, block, save_baseline
+from yolo_perf.archive.baselines import save_baseline
+from yolo_perf.archive.saved_run import BLOCK, block
 from tests.factories import machine, measurement, run
 folder = Path(sys.argv[1])
 document = {BLOCK: block(run(*(measurement((0.01,) * 2000, threads=n) for n in range(1, 40))))}
@@ -39,8 +40,8 @@ def run(budget_s: float, seed: int) -> Row:
 
 def _harm(folder: Path, rng: random.Random) -> str:
     """What a kill left that it must not; "" where that is nothing."""
+    from yolo_perf.archive.saved_run import read_run
     from yolo_perf.errors import BaselineError
-    from yolo_perf.verdict.baselines import read_run
 
     _kill_one(folder, rng)
     harms = []

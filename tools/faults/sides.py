@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from tools.faults import Row, campaign
-from yolo_perf.verdict.processes import MARK, Process, SideError, processes
-from yolo_perf.verdict.sides import Side, own_tree
+from yolo_perf.pairing.processes import MARK, Process, SideError, processes
+from yolo_perf.pairing.sides import Side, own_tree
 
 LIMIT_S = 3.0
 FIRST_LINES = """import os, subprocess, sys, time

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf.analysis import parity as agreement
 from yolo_perf.analysis.memory import require_memory
-from yolo_perf.analysis.timing import Clock, Plan, Watched, plan, slowed, timed
+from yolo_perf.analysis.rounds import Plan, plan
+from yolo_perf.analysis.timing import Clock, Watched, slowed, timed
 from yolo_perf.analysis.work import count
 from yolo_perf.backends.registry import Backend, Subject, backends
 from yolo_perf.backends.subject import prepare_subject
 from yolo_perf.machine.allocator import settle
-from yolo_perf.machine.identity import describe, identify
+from yolo_perf.machine.identity import identify
+from yolo_perf.machine.naming import describe
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.pace import STEP
 from yolo_perf.pipeline.images import Dataset, open_dataset

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.records import LayerProfile, StageRun, Timed
 
 FAULT_S = 1e-6

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from yolo_perf.analysis.conditions import other_work_share, page_faults_per_image, switches_per_round
-from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
 from yolo_perf.records import Measurement, Peaks
 
 

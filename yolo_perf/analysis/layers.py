@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf.analysis import eager_layers
 from yolo_perf.analysis.eager_layers import ModuleTimer
+from yolo_perf.analysis.roofline import roof_seconds
+from yolo_perf.analysis.rounds import middle_half, steady_mean
 from yolo_perf.analysis.runtime_layers import by_leaf, node_cost, read_profile
-from yolo_perf.analysis.timing import Clock, alternate, middle_half, steady_mean, timed, used_since
-from yolo_perf.analysis.work import LayerCount, layer_counts, roof_seconds
+from yolo_perf.analysis.timing import Clock, alternate, timed, used_since
+from yolo_perf.analysis.work import LayerCount, layer_counts
 from yolo_perf.backends import eager, onnx
 from yolo_perf.backends.registry import Backend, Subject
 from yolo_perf.errors import UsageError

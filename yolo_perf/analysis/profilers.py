@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from yolo_perf import files
 from yolo_perf.analysis.layers import profiled_session
+from yolo_perf.analysis.rounds import steady_mean
 from yolo_perf.analysis.runtime_layers import Node, layer_names, read_profile
-from yolo_perf.analysis.timing import alternate, steady_mean
+from yolo_perf.analysis.timing import alternate
 from yolo_perf.analysis.work import layer_counts
 from yolo_perf.backends import onnx
 from yolo_perf.backends.registry import Backend, Subject
@@ -151,19 +152,7 @@ def _torch(look: _Look) -> ProfilerRun:
             (after,) = alternate([call], (planned + 1) // 2, look.bench.clock)
     if look.save is not None:
         _save(look.save, lambda target: profiler.export_chrome_trace(str(target)))
-    averages = profiler.key_averages(group_by_input_shape=look.shapes)
-    rows = [
-        OperatorRow(
-            operator=event.key,
-            shapes=str(event.input_shapes) if look.shapes else "",
-            calls=event.count,
-            self_s=event.self_cpu_time_total / 1e6,
-            total_s=event.cpu_time_total / 1e6,
-            memory_bytes=event.cpu_memory_usage,
-            self_memory_bytes=event.self_cpu_memory_usage,
-        )
-        for event in averages
-    ]
+    rows = _operators(profiler, shapes=look.shapes)
     return ProfilerRun(
         profiler="PyTorch profiler",
         case=look.case,
@@ -174,6 +163,22 @@ def _torch(look: _Look) -> ProfilerRun:
         rounds=len(seen),
         planned_rounds=planned,
     )
+
+
+def _operators(profiler: Any, *, shapes: bool) -> list[OperatorRow]:
+    """What PyTorch's profiler saw of each operator, or of each with inputs of the same `shapes`."""
+    return [
+        OperatorRow(
+            operator=event.key,
+            shapes=str(event.input_shapes) if shapes else "",
+            calls=event.count,
+            self_s=event.self_cpu_time_total / 1e6,
+            total_s=event.cpu_time_total / 1e6,
+            memory_bytes=event.cpu_memory_usage,
+            self_memory_bytes=event.self_cpu_memory_usage,
+        )
+        for event in profiler.key_averages(group_by_input_shape=shapes)
+    ]
 
 
 def _onnxruntime(look: _Look) -> ProfilerRun:

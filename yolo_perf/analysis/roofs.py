@@ -10,7 +10,7 @@ import msgspec
 from yolo_perf import files
 from yolo_perf.backends.artefacts import DAMAGE, cache_folder
 from yolo_perf.machine import peaks as peaks_module
-from yolo_perf.machine.identity import fingerprint
+from yolo_perf.machine.naming import fingerprint
 from yolo_perf.machine.peaks import measure_peaks
 from yolo_perf.records import Machine, Peaks
 

@@ -1,41 +1,12 @@
-"""How many rounds, and what is made of them."""
+"""Calls by the clock: timed, watched, slowed down, in turn with others."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import fmean
 
 from yolo_perf.machine.host import Counters, read
 from yolo_perf.records import HostUse
 
-MIN_ROUNDS, MAX_ROUNDS = 3, 50
-LOW_QUANTILE = 0.1
-
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Untimed rounds first, then timed ones."""
-
-    warmup_rounds: int
-    rounds: int
-
-
-def plan(round_s: float, *, budget_s: float, rounds: int | None = None) -> Plan:
-    """Rounds that fill a time budget, or as many as are asked for, after one warm-up round.
-
-    `round_s` is the time of one call that was already made, so the first, slowest call is never timed.
-    """
-    if rounds is None:
-        rounds = min(max(int(budget_s / round_s), MIN_ROUNDS), MAX_ROUNDS)
-    return Plan(warmup_rounds=1, rounds=rounds)
-
-
-def low_quantile(round_seconds: Sequence[float]) -> float:
-    """The ceil(0.1 R)-th smallest of R rounds: noise only adds time, so the low end is the steady one."""
-    return sorted(round_seconds)[math.ceil(LOW_QUANTILE * len(round_seconds)) - 1]
 
 
 def slowed(call: Callable[[], object], factor: float, clock: Clock = time.perf_counter) -> Callable[[], None]:
@@ -76,18 +47,6 @@ class Watched:
 def used_since(before: Counters) -> HostUse:
     """What happened since the counters were read."""
     return HostUse(**read().since(before)._asdict())
-
-
-def middle_half(seconds: Sequence[float]) -> list[int]:
-    """Indices of the rounds between the quartiles: neither a lucky moment nor a neighbour's burst."""
-    order = sorted(range(len(seconds)), key=seconds.__getitem__)
-    cut = len(order) // 4
-    return order[cut : len(order) - cut]
-
-
-def steady_mean(seconds: Sequence[float]) -> float:
-    """Interquartile mean: as steady as a median, and parts add up to their sum."""
-    return fmean(seconds[index] for index in middle_half(seconds))
 
 
 def timed(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:

@@ -13,20 +13,23 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 from typing import Annotated, Any
 
 import msgspec
 
 from yolo_perf.backends.artefacts import kept, source_digest
+from yolo_perf.errors import UsageError
 from yolo_perf.machine.versions import version
-from yolo_perf.records import Bound, Count, Dtype, Peaks, Work
+from yolo_perf.records import Case, Count, Dtype, Work
 from yolo_perf.yolov5.sizes import check_image_size, check_size
 
 FLOAT_BYTES = 4
 ELEMENT_BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "int8": 1}
 TRACED_SIZE = 32
+MAX_CLASSES = 2000
+"""A head of more is not built to count a file's layers: a saved run is hostile until proven."""
 
 Handle = Callable[[Sequence[Any], Sequence[Any]], "Counter[str]"]
 
@@ -115,19 +118,19 @@ def beyond(layers: Sequence[LayerCount]) -> "Counter[str]":
     return total
 
 
-def bound(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> Bound:
-    """Which roof is met first: below the ridge point memory, at or above it compute."""
-    return "compute" if work.operational_intensity >= peaks.ridge_point(dtype) else "memory"
+def works_of(case: Case, classes: int) -> tuple[Work, ...]:
+    """The work an image of each layer of a case with so many classes; () for a model that is not one of ours."""
+    return _works(case.size, case.image_size, case.dtype, classes)
 
 
-def attainable_flops_per_s(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
-    """min(peak FLOP/s, operational intensity x peak bytes/s) (Williams, Waterman, Patterson 2009)."""
-    return min(peaks.flops_per_s[dtype], work.operational_intensity * peaks.bytes_per_s)
-
-
-def roof_seconds(work: Work, peaks: Peaks, dtype: Dtype = "fp32") -> float:
-    """The least time this work can take under the roofs: max(FLOP / peak FLOP/s, bytes / peak bytes/s)."""
-    return max(work.flops / peaks.flops_per_s[dtype], work.compulsory_bytes / peaks.bytes_per_s)
+@lru_cache(maxsize=64)
+def _works(size: str, image_size: int, dtype: Dtype, classes: int) -> tuple[Work, ...]:
+    if classes > MAX_CLASSES:
+        return ()
+    try:
+        return tuple(layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes))
+    except UsageError:  # a size or an image size that a file names and the model has not
+        return ()
 
 
 def _trace(size: str, classes: int) -> tuple[LayerCount, ...]:

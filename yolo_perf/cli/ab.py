@@ -17,9 +17,10 @@ from yolo_perf.pace import STEP
 from yolo_perf.signals import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
-    from yolo_perf.verdict.arena import Arena
+    from yolo_perf.archive.result import Result
+    from yolo_perf.pairing.arena import Arena
+    from yolo_perf.pairing.sides import Side
     from yolo_perf.verdict.gate import Rules
-    from yolo_perf.verdict.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +85,8 @@ def ab(
     1 regressed, missing, nothing measured or a side failed, 2 usage, 3 not decided (--strict), 4 the host was
     not fair, 130 interrupted, 143 or 129 by SIGTERM or SIGHUP.
     """
+    from yolo_perf.pairing.processes import alone
     from yolo_perf.verdict.gate import Rules
-    from yolo_perf.verdict.processes import alone
-    from yolo_perf.verdict.sides import parse_side
 
     if not base and not head:
         raise click.UsageError("Name a side: yolo-perf ab --base ref:main")
@@ -95,24 +95,29 @@ def ab(
     rules = Rules(floors=_floors(baselines)).with_pairs(pairs)
     rules.check(1)  # better now than after the sides were prepared
     setup = paired_setup(**options)
-    sides = []
-    for option, words in (("--base", base), ("--head", head)):
-        try:
-            sides.append(parse_side(words, Path.cwd()))
-        except UsageError as error:
-            raise UsageError(f"{option}: {error}") from error
+    sides = [_side("--base", base), _side("--head", head)]
     with alone():
-        from yolo_perf.verdict.arena import Arena
+        from yolo_perf.pairing.arena import Arena
 
         arena = Arena(sides[0], sides[1], setup, time_limit_s=time_limit, rng=random.Random())  # noqa: S311
         _run(arena, rules, budget=budget, strict=strict, json_path=json_path)
 
 
+def _side(option: str, words: tuple[str, ...]) -> "Side":
+    """The side that an option's words name. Raises UsageError naming the option."""
+    from yolo_perf.pairing.sides import parse_side
+
+    try:
+        return parse_side(words, Path.cwd())
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
 def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:
+    from yolo_perf.archive.result import Result
+    from yolo_perf.pairing.outlook import Outlook
+    from yolo_perf.pairing.paired import compare_sides
     from yolo_perf.report import paired as report
-    from yolo_perf.verdict.outlook import Outlook
-    from yolo_perf.verdict.paired import compare_sides
-    from yolo_perf.verdict.result import Result
 
     started = time.monotonic()
     survey = arena.survey()
@@ -148,9 +153,9 @@ def _summarise(document: "dict[str, Any]") -> None:
 
     if not wanted():
         return
+    from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, as_pairs
     from yolo_perf.report.markdown import markdown
-    from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, as_pairs
-    from yolo_perf.verdict.story import Story
+    from yolo_perf.report.story import Story
 
     append_summary(markdown(Story(subject=None, pairs=(as_pairs(document[PAIRS_BLOCK], "this comparison"),))))
 
@@ -173,7 +178,7 @@ def exit_code(result: "Result", *, strict: bool) -> int:
 def _floors(baselines: Path) -> dict[str, float]:
     """What identical sides were seen to differ by on this machine, where it was calibrated."""
     from yolo_perf.machine.identity import identify
-    from yolo_perf.verdict.calibration import read_calibration
+    from yolo_perf.proof.calibration import read_calibration
 
     found = read_calibration(baselines, identify(with_torch=False))
     return found.paired_floors if found else {}

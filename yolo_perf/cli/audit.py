@@ -53,9 +53,9 @@ def _timed(bench: "Bench", size: str, rows: "list[Audit]") -> "list[Audit]":
     """The rows with latencies: every engine's FP32 and what is quantised for it, in turn, one process each."""
     from yolo_perf.analysis.work import count
     from yolo_perf.backends.registry import backends
-    from yolo_perf.verdict.arena import Setup
-    from yolo_perf.verdict.contest import race
-    from yolo_perf.verdict.processes import alone
+    from yolo_perf.pairing.arena import Setup
+    from yolo_perf.pairing.contest import race
+    from yolo_perf.pairing.processes import alone
 
     plain_ones = {b.engine: b for b in backends().values() if b.graph is not None and b.dtype == "fp32"}
     entrants = [plain_ones[engine] for engine in dict.fromkeys(row.engine for row in rows)]

@@ -29,10 +29,11 @@ def list_(baselines: Path, output: Output) -> None:
 
     The exit code is 1 where a file cannot be used.
     """
-    from yolo_perf.machine.identity import identify, slug
+    from yolo_perf.archive.baselines import inventory
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import slug
     from yolo_perf.report import plain
     from yolo_perf.report.baselines import listing
-    from yolo_perf.verdict.baselines import inventory
 
     shelves = inventory(baselines)
     here = slug(identify(with_torch=False))
@@ -52,9 +53,11 @@ def show(name: str | None, baselines: Path, output: Output) -> None:
     NAME is a file, or the name of a machine in the folder of baselines, whose newest it then is. Without it: the
     newest of this machine.
     """
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.histories import sessions, spreads
+    from yolo_perf.archive.saved_run import read_run
     from yolo_perf.report import plain
     from yolo_perf.report.baselines import saved_run
-    from yolo_perf.verdict.baselines import locate_saved, read_run, sessions, spreads
 
     path = _newest_here(baselines) if name is None else locate_saved(name, baselines)
     run = read_run(path)
@@ -85,8 +88,9 @@ def promote_run(run: Path, shrink: bool, anyway: bool, baselines: Path) -> None:
     RUN is a file, which is copied: what pytest benchmarks/ leaves as last-run.json, or writes with
     --benchmark-json. It may come from another machine.
     """
-    from yolo_perf.machine.identity import describe
-    from yolo_perf.verdict.baselines import promote, read_run
+    from yolo_perf.archive.baselines import promote
+    from yolo_perf.archive.saved_run import read_run
+    from yolo_perf.machine.naming import describe
 
     path = promote(run, baselines, shrink=shrink, anyway=anyway)
     say(f"Saved as the newest baseline of {describe(read_run(path).machine)}: {path}")
@@ -109,7 +113,7 @@ def prune(machine: str | None, keep: int, dry_run: bool, baselines: Path) -> Non
     Of every machine, or of MACHINE, a name that `baseline list` shows. Published machines and files that cannot
     be read stay.
     """
-    from yolo_perf.verdict.baselines import outdated, remove
+    from yolo_perf.archive.baselines import outdated, remove
 
     paths = outdated(baselines, keep=keep, machine=machine)
     for path in paths:
@@ -122,8 +126,9 @@ def prune(machine: str | None, keep: int, dry_run: bool, baselines: Path) -> Non
 
 def _newest_here(baselines: Path) -> Path:
     """This machine's newest baseline."""
-    from yolo_perf.machine.identity import describe, identify
-    from yolo_perf.verdict.baselines import find_baseline, machines_in
+    from yolo_perf.archive.baselines import find_baseline, machines_in
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import describe
 
     machine = identify(with_torch=False)
     path = find_baseline(baselines, machine)

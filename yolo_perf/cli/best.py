@@ -17,9 +17,9 @@ from yolo_perf.pace import STEP, Steps
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
     from yolo_perf.backends.registry import Backend
+    from yolo_perf.pairing.arena import Setup
+    from yolo_perf.pairing.contest import Contest, Limits
     from yolo_perf.records import Accuracy, Protocol
-    from yolo_perf.verdict.arena import Setup
-    from yolo_perf.verdict.contest import Contest, Limits
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ def best(*, max_map_drop: float, max_memory: int | None, sets: int, output: Outp
     pytest benchmarks/ --perf-optimizations=best measures only that one. Exit status 1: nothing is within limits.
     """
     from yolo_perf.backends.registry import choose
+    from yolo_perf.pairing.contest import REFERENCE, Limits, remember
+    from yolo_perf.pairing.processes import alone
     from yolo_perf.report import contest as report
     from yolo_perf.report import plain
-    from yolo_perf.verdict.contest import REFERENCE, Limits, remember
-    from yolo_perf.verdict.processes import alone
 
     setup = paired_setup(**options)
     names = (REFERENCE, *setup.optimizations) if setup.optimizations else ()
@@ -92,7 +92,7 @@ def _hold(bench: "Bench", entrants: "list[Backend]", setup: "Setup", limits: "Li
     """One size's contest."""
     (size,) = setup.sizes
     from yolo_perf.analysis.memory import measure_memory
-    from yolo_perf.verdict.contest import REFERENCE, Contender, Contest, created_now, race
+    from yolo_perf.pairing.contest import REFERENCE, Contender, Contest, created_now, race
 
     judged, skipped = _judge(bench, size, entrants)
     accuracies = _to_time(judged, limits, skipped)
@@ -137,7 +137,7 @@ def _judge(bench: "Bench", size: str, entrants: "list[Backend]") -> "tuple[dict[
 
     from yolo_perf.analysis.accuracy import Judge
     from yolo_perf.analysis.bench import PARITY_MOST
-    from yolo_perf.verdict.contest import REFERENCE
+    from yolo_perf.pairing.contest import REFERENCE
 
     judge = Judge(bench, size, bench.settings.accuracy_pictures)
     protocol: Protocol | None = (
@@ -163,8 +163,8 @@ def _to_time(judged: "dict[str, Accuracy]", limits: "Limits", skipped: list[str]
     What labels tell is a cost that is shown. Where they tell nothing, what does not agree with eager is another
     model, and where eager finds no box, nothing is known of any.
     """
+    from yolo_perf.pairing.contest import REFERENCE
     from yolo_perf.verdict.accuracy import floor, standing
-    from yolo_perf.verdict.contest import REFERENCE
 
     if standing(judged[REFERENCE], limits.max_map_drop).basis == "nothing":
         return {}

@@ -16,8 +16,8 @@ from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import STEP, Steps
 
 if TYPE_CHECKING:
+    from yolo_perf.pairing.arena import Arena
     from yolo_perf.records import Pair
-    from yolo_perf.verdict.arena import Arena
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ def calibrate(*, pairs: int, baselines: Path, output: Output, **options: Any) ->
     It is kept beside the machine's baselines: `ab` takes its margins from it where they are wider, and
     --benchmark-compare its noise between sessions. Cases that were calibrated before and are not now stay.
     """
-    from yolo_perf.machine.identity import fingerprint, identify, slug
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import fingerprint, slug
+    from yolo_perf.pairing.arena import Arena
+    from yolo_perf.pairing.processes import alone
+    from yolo_perf.pairing.sides import parse_side
+    from yolo_perf.proof import calibration as noise
     from yolo_perf.report import calibration as report
     from yolo_perf.report.plain import calibration_rows
-    from yolo_perf.verdict import calibration as noise
-    from yolo_perf.verdict.arena import Arena
-    from yolo_perf.verdict.processes import alone
-    from yolo_perf.verdict.sides import parse_side
 
     if pairs < LEAST_PAIRS:
         raise UsageError(f"A calibration takes at least {LEAST_PAIRS} pairs, not {pairs}.")
@@ -88,9 +89,9 @@ def _measure(arena: "Arena", pairs: int) -> "list[Pair]":
 
 def _noise(pairs: "list[Pair]") -> dict[str, Any]:
     """Sessions are the base's processes, one after the other; differences are the pairs'."""
-    from yolo_perf.analysis.timing import low_quantile
+    from yolo_perf.analysis.rounds import low_quantile
+    from yolo_perf.proof.calibration import calibrate as noise_of
     from yolo_perf.verdict import gate
-    from yolo_perf.verdict.calibration import calibrate as noise_of
 
     sessions: dict[str, list[float]] = {}
     for pair in pairs:

@@ -14,7 +14,7 @@ from yolo_perf.yolov5.sizes import check_size
 
 if TYPE_CHECKING:
     from yolo_perf.analysis.bench import Bench
-    from yolo_perf.verdict.arena import Setup
+    from yolo_perf.pairing.arena import Setup
 
 Command = Callable[..., None]
 
@@ -183,8 +183,8 @@ def paired_setup(
 ) -> "Setup":
     """What both sides of a paired measurement are asked to run. Raises DataError for a folder without pictures."""
     from yolo_perf.machine.identity import identify
+    from yolo_perf.pairing.arena import Setup
     from yolo_perf.pipeline.images import open_dataset
-    from yolo_perf.verdict.arena import Setup
 
     len(open_dataset(data))  # better to hear of a folder without pictures from here than from a side
     return Setup(

@@ -42,10 +42,12 @@ def compare(
     as ryzen-7-6800hs. One alone stands beside the newest baseline of this machine. Of two runs of the same
     machine the second is judged against the first, and the exit code is 1 where a case is regressed or missing.
     """
+    from yolo_perf.analysis.work import works_of
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.saved_run import read_saved
     from yolo_perf.records import Run
     from yolo_perf.report import compare as report
     from yolo_perf.report import plain
-    from yolo_perf.verdict.baselines import locate_saved, read_saved
     from yolo_perf.verdict.compare import column, efficiency_changes
 
     paths = [locate_saved(name, baselines) for name in saved]
@@ -55,7 +57,7 @@ def compare(
     for path, each in zip(paths, found, strict=True):
         if isinstance(each, Run) and not each.measurements:
             raise BaselineError(f"{path} holds no measurements of inference: there is nothing to compare.")
-    columns = [column(each) for each in found]
+    columns = [column(each, works_of) for each in found]
     rows = plain.machine_rows(columns)
     output.show(lambda **style: report.machines(columns, **style), plain.machine_document(columns), rows)
     status = 0
@@ -68,8 +70,9 @@ def compare(
 
 def _own(baselines: Path, other: Path) -> Path:
     """This machine's newest baseline."""
-    from yolo_perf.machine.identity import describe, identify
-    from yolo_perf.verdict.baselines import find_baseline
+    from yolo_perf.archive.baselines import find_baseline
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import describe
 
     machine = identify(with_torch=False)
     own = find_baseline(baselines, machine)
@@ -85,19 +88,22 @@ def _judge(
     paths: "Sequence[Path]", found: "Sequence[Run | Reference]", baselines: Path, output: Output, *, strict: bool
 ) -> int:
     """Verdicts on the second of two runs of one machine, told where a table is; the exit code."""
+    from yolo_perf.analysis.work import works_of
+    from yolo_perf.archive.histories import history_to
+    from yolo_perf.archive.saved_run import require_baseline
+    from yolo_perf.proof.calibration import session_rules
     from yolo_perf.records import Run
     from yolo_perf.report.tables import comparison_lines, reach, tally
     from yolo_perf.verdict.accuracy import compare_accuracy
-    from yolo_perf.verdict.baselines import require_baseline
-    from yolo_perf.verdict.calibration import session_rules
-    from yolo_perf.verdict.sessions import compare_runs, history_to, machine_differences
+    from yolo_perf.verdict.sessions import compare_runs, machine_differences
 
     base, head = found
     if not isinstance(base, Run) or not isinstance(head, Run) or machine_differences(base.machine, head.machine):
         return 0
     require_baseline(paths[0], base)
     rules = session_rules(baselines, base.machine)
-    comparisons = (*compare_runs(history_to(paths[0], base), head, rules), *compare_accuracy(base, head))
+    timing = compare_runs(history_to(paths[0], base), head, rules, works=works_of)
+    comparisons = (*timing, *compare_accuracy(base, head))
     lines = [f"{paths[1]} against {paths[0]}: {tally(comparisons)}.", reach(comparisons), BASIS]
     lines += [line for _, line in comparison_lines(comparisons)]
     # With JSON and CSV, or into a file, the verdicts go beside it: neither form is to change by what it holds.

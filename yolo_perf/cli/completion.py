@@ -65,14 +65,14 @@ def listed(complete: Complete) -> Complete:
 
 def machines(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Machines in the folder of baselines that begin so."""
-    from yolo_perf.verdict.baselines import machines_in
+    from yolo_perf.archive.baselines import machines_in
 
     return _items(machines_in(_folder(context)), incomplete)
 
 
 def saved_runs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Files, and machines and published ones in the folder of baselines, that begin so."""
-    from yolo_perf.verdict.baselines import names_in
+    from yolo_perf.archive.baselines import names_in
 
     return [CompletionItem(incomplete, type="file"), *_items(names_in(_folder(context)), incomplete)]
 

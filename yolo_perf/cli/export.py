@@ -36,8 +36,8 @@ def export(saved: tuple[str, ...], form: str, output_path: Path | None, baseline
 
     The first three take the newest of a benchmark that several runs of a machine have; the others take all.
     """
-    from yolo_perf.verdict.baselines import locate_saved
-    from yolo_perf.verdict.benchmarks import read_benchmarks
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.benchmarks import read_benchmarks
 
     if form in BINARY and output_path is None and sys.stdout.isatty():
         raise UsageError(f"--format {form} is nothing for a terminal: give --output FILE.")

@@ -19,7 +19,7 @@ from yolo_perf.cli.terminal import say
 from yolo_perf.errors import BaselineError, UsageError
 
 if TYPE_CHECKING:
-    from yolo_perf.verdict.archive import Absence
+    from yolo_perf.archive.thin import Absence
     from yolo_perf.verdict.history import Session
 
 DAMAGED_EXIT = REGRESSED_EXIT = 1
@@ -132,7 +132,8 @@ def _places(saved: Sequence[str], runs: Path | None, baselines: Path) -> list[Pa
 
 def _own(baselines: Path, *, required: bool) -> list[Path]:
     """This machine's folder, where there is one."""
-    from yolo_perf.machine.identity import describe, identify, slug
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import describe, slug
 
     machine = identify(with_torch=False)
     folder = baselines / slug(machine)
@@ -148,7 +149,7 @@ def _own(baselines: Path, *, required: bool) -> list[Path]:
 
 def _read(places: Sequence[Path]) -> "tuple[list[Session], list[Absence]]":
     """What lies in all places, a file that several of them hold read twice: `verdict.history` counts it once."""
-    from yolo_perf.verdict.archive import read_folder, read_session
+    from yolo_perf.archive.thin import read_folder, read_session
     from yolo_perf.verdict.history import Session, load_engine
 
     sessions: list[Session] = []
@@ -165,7 +166,7 @@ def _read(places: Sequence[Path]) -> "tuple[list[Session], list[Absence]]":
 
 def _left_out(absences: "Sequence[Absence]") -> tuple[tuple[str, int], ...]:
     """Why files gave no session, and how many; what is damaged is named elsewhere, and counted too."""
-    from yolo_perf.verdict.archive import WHY
+    from yolo_perf.archive.thin import WHY
 
     return tuple(Counter(WHY[each.kind] for each in absences).items())
 

@@ -12,7 +12,8 @@ def machine(output: Output) -> None:
     import msgspec
 
     from yolo_perf.analysis.roofs import measure_roofs
-    from yolo_perf.machine.identity import fingerprint, identify
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import fingerprint
     from yolo_perf.report import tables
 
     found = identify()

@@ -17,14 +17,14 @@ from yolo_perf.cli.output import Output, check_writable, output_options
 from yolo_perf.cli.terminal import say
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import NOTHING, STEP, Left, Steps
+from yolo_perf.proof.disturb import DISTURBANCES
 from yolo_perf.signals import INTERRUPTED_EXIT
-from yolo_perf.verdict.disturb import DISTURBANCES
 
 if TYPE_CHECKING:
+    from yolo_perf.pairing.arena import Setup
+    from yolo_perf.proof.proof import Mapper
+    from yolo_perf.proof.recording import Setting
     from yolo_perf.records import Pair
-    from yolo_perf.verdict.arena import Setup
-    from yolo_perf.verdict.proof import Mapper
-    from yolo_perf.verdict.recording import Setting
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +114,10 @@ def _refuse(names: Sequence[str], work: str) -> None:
 
 
 def _score(path: Path, output: Output, *, suites: int, seed: int, pairs: int | None) -> None:
+    from yolo_perf.proof.proof import prove
+    from yolo_perf.proof.rows import read_rows
     from yolo_perf.report import proof as report
     from yolo_perf.verdict.gate import Rules
-    from yolo_perf.verdict.proof import prove
-    from yolo_perf.verdict.rows import read_rows
 
     recording, rules = read_rows(path), Rules().with_pairs(pairs)
     with _mapper(suites) as mapper:
@@ -150,9 +150,9 @@ def _mapper(suites: int) -> "Iterator[Mapper]":
 
 def _record(path: Path, pairs: int | None, minutes: float | None, **recording: Any) -> None:
     """Record until the pairs or the time are full, or somebody interrupts; what there is is kept."""
-    from yolo_perf.verdict.processes import alone
-    from yolo_perf.verdict.recording import recorded
-    from yolo_perf.verdict.rows import read_rows, write_rows
+    from yolo_perf.pairing.processes import alone
+    from yolo_perf.proof.recording import recorded
+    from yolo_perf.proof.rows import read_rows, write_rows
 
     check_writable(path)
     packed = path.suffix == ".xz"
@@ -186,9 +186,10 @@ def _record_rows(
 ) -> None:
     from datetime import UTC, datetime
 
-    from yolo_perf.machine.identity import describe, identify
-    from yolo_perf.verdict.recording import check_setup, record, schedule
-    from yolo_perf.verdict.rows import Header
+    from yolo_perf.machine.identity import identify
+    from yolo_perf.machine.naming import describe
+    from yolo_perf.proof.recording import check_setup, record, schedule
+    from yolo_perf.proof.rows import Header
 
     settings = schedule(inject, [kind for kind in disturb if kind != "none"])
     machine = identify(with_torch=False)
@@ -232,9 +233,9 @@ def _measurer(setup: "Setup", injections: Sequence[str]) -> "Callable[[Setting],
     """Measures a pair under a setting: an arena for each injection, surveyed beforehand."""
     import random
 
-    from yolo_perf.verdict.arena import Arena
-    from yolo_perf.verdict.disturb import disturbed
-    from yolo_perf.verdict.sides import parse_side
+    from yolo_perf.pairing.arena import Arena
+    from yolo_perf.pairing.sides import parse_side
+    from yolo_perf.proof.disturb import disturbed
 
     arenas: dict[str, tuple[Arena, list[str]]] = {}
     for injection in ("", *injections):

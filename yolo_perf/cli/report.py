@@ -15,7 +15,7 @@ from yolo_perf.errors import BaselineError, UsageError, YoloPerfError
 
 if TYPE_CHECKING:
     from yolo_perf.records import Machine, Run
-    from yolo_perf.verdict.story import Story, Told
+    from yolo_perf.report.story import Story, Told
 
 EXTRA = "pip install 'yolo-perf[report]'"
 PLOT_WIDTH = 900
@@ -87,11 +87,11 @@ def report(
 
 def _story(saved: tuple[str, ...], baselines: Path) -> "Story":
     """The story of what was named. Raises BaselineError naming a file that cannot be used."""
+    from yolo_perf.archive.baselines import locate_saved
+    from yolo_perf.archive.saved_pairs import read_told
+    from yolo_perf.proof.calibration import session_rules
     from yolo_perf.records import Run
-    from yolo_perf.verdict.baselines import locate_saved
-    from yolo_perf.verdict.calibration import session_rules
-    from yolo_perf.verdict.saved_pairs import read_told
-    from yolo_perf.verdict.story import tell
+    from yolo_perf.report.story import tell
 
     paths = [locate_saved(name, baselines) for name in saved]
     given: list[tuple[Path, Told]] = [(path, read_told(path)) for path in dict.fromkeys(paths)]
@@ -117,7 +117,7 @@ def _tables(story: "Story") -> list[str]:
 
 def _shelf(baselines: Path, machine: "Machine") -> "list[Run]":
     """The saved sessions of a machine; none where a file of them cannot be read, which is said."""
-    from yolo_perf.verdict.baselines import sessions
+    from yolo_perf.archive.histories import sessions
 
     try:
         return [run for _, run in sessions(baselines, machine)]

@@ -1,8 +1,6 @@
-"""Which machine this is: what it reports about itself, and the part of that which names a baseline."""
+"""Which machine this is: what it reports about itself."""
 
 import functools
-import hashlib
-import json
 import os
 import platform
 import re
@@ -25,9 +23,6 @@ _LIBRARIES = {
     "pytest-benchmark": "pytest_benchmark",
 }
 """Names in a record, and the modules that are imported."""
-_MARKETING = re.compile(
-    r"\((?:R|TM)\)|\bwith Radeon.*|@.*|\b\d+-Core\b|\b(?:CPU|Processor)\b|\b\d+th Gen\b", re.IGNORECASE
-)
 NO_CPUINFO = (
     "The module cpuinfo cannot be imported: py-cpuinfo and py-cpuinfo2 share its files, and removing one removes "
     "them. Install it again: pip install --force-reinstall py-cpuinfo2"
@@ -64,7 +59,7 @@ def read_machine(
     """A Machine from what cpuinfo reported and what lies under `root`; psutil fills in the rest.
 
     `executes` tells what the CPU executes of the extensions that it lists, and what else; by default the list is
-    believed.
+    believed. Long, as every field has a line of its own.
     """
     import psutil
 
@@ -127,48 +122,6 @@ def core_cpus(root: Path = sysfs.ROOT) -> tuple[int, ...]:
     """One CPU number for each physical core that this process may run on; () where it cannot be known."""
     affinity = _affinity()
     return () if affinity is None else sysfs.cores(root, affinity)
-
-
-def fingerprint(machine: Machine) -> str:
-    """12 hex digits of the hardware that decides speed.
-
-    The same on every run of one machine: clocks, bytes of memory, system and libraries are left out, since
-    they move between runs or are for a comparison to report, not for an identity.
-    """
-    facts = [
-        machine.architecture,
-        machine.vendor,
-        machine.cpu_model,
-        machine.family,
-        machine.model,
-        machine.stepping,
-        list(machine.isa),
-        machine.sockets,
-        machine.physical_cores,
-        machine.logical_cores,
-        machine.usable_cores,
-        sorted(machine.caches.items()),
-    ]
-    return hashlib.sha256(json.dumps(facts, ensure_ascii=True).encode()).hexdigest()[:12]
-
-
-def slug(machine: Machine) -> str:
-    """A readable folder name, of a-z, 0-9 and "-" only: "amd-epyc-25-1-1-2c-1f0c9a3b"."""
-    name = re.sub(r"[^a-z0-9]+", "-", plain_model(machine.cpu_model).lower()).strip("-")[:40].strip("-")
-    numbers = [str(n) for n in (machine.family, machine.model, machine.stepping) if n is not None]
-    return "-".join([name or "cpu", *numbers, f"{machine.usable_cores}c", fingerprint(machine)[:8]])
-
-
-def describe(machine: Machine) -> str:
-    """A short phrase for people: "AMD EPYC, 2 cores", "AMD EPYC, 2 of 8 cores"."""
-    usable, physical = machine.usable_cores, machine.physical_cores
-    count = f"{usable}" if usable == physical else f"{usable} of {physical}"
-    return f"{plain_model(machine.cpu_model)}, {count} core{'' if physical == 1 else 's'}"
-
-
-def plain_model(cpu_model: str) -> str:
-    """A CPU's name without trademarks, clock, core count and the word CPU."""
-    return " ".join(_MARKETING.sub(" ", cpu_model).split()) or cpu_model.strip() or "unknown CPU"
 
 
 def _affinity() -> frozenset[int] | None:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from yolo_perf import units
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
 from yolo_perf.escape import printable
 from yolo_perf.records import Commit, Run
 from yolo_perf.report import tables
 from yolo_perf.report.remarks import remarks
 from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.report.telling import left_out, telling
-from yolo_perf.verdict.baselines import Shelf, Spread
 
 
 def listing(shelves: Sequence[Shelf], here: str, *, width: int = 80, color: bool = False) -> str:

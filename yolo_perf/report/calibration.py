@@ -4,8 +4,8 @@ from pathlib import Path
 
 from yolo_perf import units
 from yolo_perf.escape import printable
+from yolo_perf.proof.calibration import CAP, Calibration
 from yolo_perf.report.tables import columns, render, wrapped
-from yolo_perf.verdict.calibration import CAP, Calibration
 
 
 def calibration(found: Calibration, path: Path, *, width: int = 80, color: bool = False) -> str:

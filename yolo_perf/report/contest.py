@@ -4,10 +4,10 @@ from rich.text import Text
 
 from yolo_perf import units
 from yolo_perf.escape import printable
+from yolo_perf.pairing.contest import REFERENCE, Contender, Contest, geometric_mean
 from yolo_perf.records import Accuracy
 from yolo_perf.report.tables import columns, render, wrapped
 from yolo_perf.verdict.accuracy import floor, unknown
-from yolo_perf.verdict.contest import REFERENCE, Contender, Contest, geometric_mean
 
 
 def contest(found: Contest, *, width: int = 80, color: bool = False) -> str:

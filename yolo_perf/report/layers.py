@@ -6,7 +6,7 @@ from rich.text import Text
 
 from yolo_perf import units
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
-from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
 from yolo_perf.records import Layer, LayerProfile
 from yolo_perf.report.remarks import remarks_of
 from yolo_perf.report.tables import columns, partial, render, subject_line, wrapped

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 
 from yolo_perf import escape, units
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.work import bound
-from yolo_perf.machine.identity import describe
+from yolo_perf.analysis.roofline import bound
+from yolo_perf.archive.saved_pairs import SavedPairs, SavedSide
+from yolo_perf.machine.naming import describe
 from yolo_perf.records import Comparison, Interval, Run
 from yolo_perf.report.accuracy import unknowns
 from yolo_perf.report.remarks import remarks
+from yolo_perf.report.story import Story, headline
 from yolo_perf.report.tables import STYLES, accuracy_cell, by_labels, tally
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision
-from yolo_perf.verdict.saved_pairs import SavedPairs, SavedSide
-from yolo_perf.verdict.story import Story, headline
 
 MARKS = {"fail": "🔴", "pass": "🟢", "open": "🟡"}
 MOST_ROWS = 40

@@ -13,14 +13,14 @@ from markupsafe import Markup
 
 from yolo_perf import __version__, escape, units
 from yolo_perf.escape import printable
-from yolo_perf.machine.identity import describe
+from yolo_perf.machine.naming import describe
 from yolo_perf.records import Run
 from yolo_perf.report import tables
 from yolo_perf.report.charts import charts
 from yolo_perf.report.page_tables import figure_tables, verdict_tables
 from yolo_perf.report.remarks import remarks
+from yolo_perf.report.story import Story, headline
 from yolo_perf.report.telling import left_out, telling
-from yolo_perf.verdict.story import Story, headline
 
 
 def page(story: Story, library: str, *, title: str = "yolo-perf report") -> str:

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
+from yolo_perf.analysis.roofline import bound
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.analysis.stages import stage_figures
-from yolo_perf.analysis.timing import low_quantile
-from yolo_perf.analysis.work import bound
+from yolo_perf.analysis.work import works_of
+from yolo_perf.archive.saved_pairs import SavedPairs
 from yolo_perf.escape import printable
 from yolo_perf.records import STAGES, LayerProfile, Run
 from yolo_perf.report import tables
 from yolo_perf.report.accuracy import against_eager, unknowns
+from yolo_perf.report.story import Story
 from yolo_perf.verdict.accuracy import lost
 from yolo_perf.verdict.compare import Column, column
 from yolo_perf.verdict.compare import rows as compared_rows
 from yolo_perf.verdict.gate import TAIL, Decision
-from yolo_perf.verdict.saved_pairs import SavedPairs
-from yolo_perf.verdict.story import Story
 
 MOST_ROWS = 2000
 """Rows of one table: a page of more is no page. What is left out is said."""
@@ -125,7 +126,7 @@ def figure_tables(story: Story) -> tuple[Table, ...]:
         ]
     beside = [*([run] if run is not None and run.measurements else []), *story.others]
     if story.others:
-        found.append(_machines([column(each) for each in beside]))
+        found.append(_machines([column(each, works_of) for each in beside]))
     if len(story.history) > 1:
         found.append(_history(story.history))
     return tuple(table for table in found if table.rows)

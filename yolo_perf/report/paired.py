@@ -8,13 +8,13 @@ import msgspec
 from rich.text import Text
 
 from yolo_perf import units
+from yolo_perf.archive.result import Result
+from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, PAIRS_SCHEMA
 from yolo_perf.escape import printable
+from yolo_perf.pairing.sides import Side
 from yolo_perf.records import HostUse, Interval
 from yolo_perf.report.tables import STYLES, columns, render, wrapped
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
-from yolo_perf.verdict.result import Result
-from yolo_perf.verdict.saved_pairs import PAIRS_BLOCK, PAIRS_SCHEMA
-from yolo_perf.verdict.sides import Side
 from yolo_perf.verdict.stats import hodges_lehmann
 
 

@@ -8,14 +8,16 @@ import msgspec
 from yolo_perf.analysis.audit import Audit, explain
 from yolo_perf.analysis.figures import figures
 from yolo_perf.analysis.layers import efficiency, lost_seconds, roof_dtype
+from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
 from yolo_perf.analysis.stages import stage_figures
-from yolo_perf.analysis.work import LayerCount, attainable_flops_per_s, beyond, bound
+from yolo_perf.analysis.work import LayerCount, beyond
+from yolo_perf.archive.baselines import Shelf
+from yolo_perf.archive.histories import Spread
+from yolo_perf.pairing.contest import Contest, geometric_mean
+from yolo_perf.proof.calibration import Calibration
 from yolo_perf.records import LayerProfile, Memory, Peaks, ProfilerRun, Run, StageRun, Work
 from yolo_perf.verdict.accuracy import floor, lost, standing, tolerance
-from yolo_perf.verdict.baselines import Shelf, Spread
-from yolo_perf.verdict.calibration import Calibration
 from yolo_perf.verdict.compare import Column
-from yolo_perf.verdict.contest import Contest, geometric_mean
 
 Row = dict[str, object]
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import msgspec
 
 from yolo_perf.escape import printable
+from yolo_perf.proof.proof import AMOUNTS, DISTURBED, UNDISTURBED, Condition, Proof, Recorded, Spread
+from yolo_perf.proof.rivals import RivalScore
 from yolo_perf.records import Interval
 from yolo_perf.report.tables import columns, render, shortened, wrapped
 from yolo_perf.units import signed_percent
-from yolo_perf.verdict.proof import AMOUNTS, DISTURBED, UNDISTURBED, Condition, Proof, Recorded, Spread
-from yolo_perf.verdict.rivals import RivalScore
 
 OURS = "this gate"
 NOTE = (

@@ -4,8 +4,8 @@ import json
 
 import msgspec
 
+from yolo_perf.archive.saved_run import BLOCK
 from yolo_perf.records import SCHEMA, Run
-from yolo_perf.verdict.baselines import BLOCK
 
 
 def run_schema() -> str:

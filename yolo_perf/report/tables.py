@@ -13,7 +13,8 @@ from rich.text import Text
 
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.work import LayerCount, beyond, bound
+from yolo_perf.analysis.roofline import bound
+from yolo_perf.analysis.work import LayerCount, beyond
 from yolo_perf.escape import printable
 from yolo_perf.records import Accuracy, Case, Comparison, Machine, Measurement, Peaks, Run, Verdict, Weights, Work
 from yolo_perf.report.telling import left_out, telling

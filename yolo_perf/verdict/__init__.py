@@ -1,1 +1,1 @@
-"""Deciding: what changed between two runs, and where runs are kept."""
+"""Deciding: what changed, from records alone: no clock, no disk, no process."""

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from yolo_perf.analysis.figures import fastest_of_sizes, utilization
-from yolo_perf.analysis.work import layer_counts, roof_seconds
-from yolo_perf.errors import UsageError
-from yolo_perf.machine.identity import describe
-from yolo_perf.records import Case, Comparison, Measurement, Peaks, PublishedResult, Reference, Run, Verdict
+from yolo_perf.analysis.roofline import Works, roof_seconds
+from yolo_perf.machine.naming import describe
+from yolo_perf.records import Case, Comparison, Measurement, Peaks, PublishedResult, Reference, Run, Verdict, Work
 from yolo_perf.units import clock_phrase, signed_percent
 from yolo_perf.verdict.sessions import steady_latency_s
 from yolo_perf.yolov5.sizes import SIZES
@@ -18,8 +17,6 @@ BEST = "best"
 EFFICIENCY_MARGIN = 0.10
 """Wide: roofs are measured too, and what else sets two machines apart is not in them."""
 PUBLISHED_CLASSES, PUBLISHED_IMAGE_SIZE = 80, 640
-MAX_CLASSES = 2000
-"""A head of more is not built to count a file's layers: a saved run is hostile until proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +43,14 @@ class Column:
     notes: tuple[str, ...] = ()
 
 
-def column(saved: Run | Reference) -> Column:
-    """A run or a reference as a column. A run's fastest optimisation of each size stands under "best" too."""
+def column(saved: Run | Reference, works: Works) -> Column:
+    """A run or a reference as a column, `works` telling of its models' layers.
+
+    A run's fastest optimisation of each size stands under "best" too.
+    """
     if isinstance(saved, Reference):
-        return _published(saved)
-    least = _roofs(saved.peaks)
+        return _published(saved, works)
+    least = _roofs(saved.peaks, works)
     cells = {(m.case.size, m.case.backend): _cell(m, saved, least) for m in saved.measurements}
     for size, fastest in fastest_of_sizes(saved.measurements).items():
         cells[size, BEST] = _cell(fastest, saved, least, of=fastest.case.backend)
@@ -110,7 +110,7 @@ def _judge(ratio: float, margin: float) -> tuple[Verdict, str]:
     return "inconclusive", f"within {100 * margin:.0f} %"
 
 
-def _published(reference: Reference) -> Column:
+def _published(reference: Reference, works: Works) -> Column:
     return Column(
         name=reference.name,
         published=True,
@@ -122,7 +122,7 @@ def _published(reference: Reference) -> Column:
                 latency_s=result.latency_s,
                 images_per_s=result.images_per_s,
                 utilization=result.utilization,
-                efficiency=_published_efficiency(result, reference),
+                efficiency=_published_efficiency(result, reference, works),
             )
             for result in reference.results
         },
@@ -135,7 +135,7 @@ def _published(reference: Reference) -> Column:
     )
 
 
-def _published_efficiency(result: PublishedResult, reference: Reference) -> float | None:
+def _published_efficiency(result: PublishedResult, reference: Reference, works: Works) -> float | None:
     case = Case(
         size=result.size,
         backend=result.optimization,
@@ -149,7 +149,7 @@ def _published_efficiency(result: PublishedResult, reference: Reference) -> floa
         threads=reference.physical_cores,
         method=reference.peaks_method,
     )
-    least = _roof_s(case, PUBLISHED_CLASSES, peaks)
+    least = _roof_s(works(case, PUBLISHED_CLASSES), case, peaks)
     return None if least is None else least / result.latency_s
 
 
@@ -164,31 +164,25 @@ def _cell(measurement: Measurement, run: Run, roofs: Roofs, of: str = "") -> Cel
     )
 
 
-def _roofs(peaks: Peaks) -> Roofs:
+def _roofs(peaks: Peaks, works: Works) -> Roofs:
     """`_roof_s` under these roofs, worked out once for cases that are the same to them."""
     known: dict[tuple[str, int, str, int, int], float | None] = {}
 
     def least(case: Case, classes: int) -> float | None:
         same = (case.size, case.image_size, case.dtype, case.batch, classes)
         if same not in known:
-            known[same] = _roof_s(case, classes, peaks)
+            known[same] = _roof_s(works(case, classes), case, peaks)
         return known[same]
 
     return least
 
 
-def _roof_s(case: Case, classes: int, peaks: Peaks) -> float | None:
+def _roof_s(layers: Sequence[Work], case: Case, peaks: Peaks) -> float | None:
     """The least seconds an image: sum over layers of max(FLOP / peak FLOP/s, bytes / peak bytes/s).
 
-    None for a model that is not one of ours. The images of a batch share one reading of the weights.
+    None where the layers are not known. The images of a batch share one reading of the weights.
     """
-    if classes > MAX_CLASSES:
-        return None
-    try:
-        layers = [
-            layer.work(case.image_size, case.dtype, folded=True) for layer in layer_counts(case.size, classes)
-        ]
-    except UsageError:  # a size or an image size that a file names and the model has not
+    if not layers:
         return None
     return sum(
         roof_seconds(replace(work, weight_bytes=work.weight_bytes // case.batch), peaks, case.dtype)

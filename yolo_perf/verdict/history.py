@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from scipy.special import ndtr, ndtri, stdtr
 
 from yolo_perf.records import Case, Commit
 from yolo_perf.settings import LATENCY_MARGIN
-from yolo_perf.verdict.baselines import in_order
+from yolo_perf.verdict.chronology import in_order
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -185,7 +185,9 @@ def history(
     """
     selection = selection or Selection()
     machines: dict[str, list[Session]] = {}
-    ordered = in_order(sessions, lambda each: (each.created, each.name), lambda each: Path(each.folder, each.name))
+    ordered = in_order(
+        sessions, lambda each: (each.created, each.name), lambda each: PurePath(each.folder, each.name)
+    )
     for session in ordered:
         machines.setdefault(session.machine, []).append(session)
     found = []

@@ -11,18 +11,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from statistics import median
 
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.timing import low_quantile
-from yolo_perf.analysis.work import bound, layer_counts, roof_seconds
-from yolo_perf.errors import UsageError
-from yolo_perf.machine.identity import describe, fingerprint, slug
+from yolo_perf.analysis.roofline import Works, bound, roof_seconds
+from yolo_perf.analysis.rounds import low_quantile
+from yolo_perf.machine.naming import describe, fingerprint
 from yolo_perf.records import Case, Comparison, Dtype, Machine, Measurement, Metric, Peaks, Run, Verdict, Work
 from yolo_perf.settings import LATENCY_MARGIN, UTILIZATION_MARGIN
 from yolo_perf.units import signed_percent
-from yolo_perf.verdict.baselines import sessions
 from yolo_perf.verdict.stats import prediction_bounds
 
 MOST_SESSIONS = 5
@@ -36,8 +33,6 @@ ALPHA = 0.01
 """With which probability a case of the same code is suspected in a session."""
 LIBRARIES = ("torch", "onnxruntime", "numpy")
 """Whose versions decide speed. Another one is compared, since it may be what is asked about, and named."""
-MAX_CLASSES = 2000
-"""A head of more is not built to count a file's layers: a saved run is hostile until proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,33 +113,20 @@ def steady_latency_s(measurement: Measurement) -> float:
     return low_quantile(measurement.round_seconds) / measurement.case.batch
 
 
-def history_to(path: Path, run: Run) -> tuple[Run, ...]:
-    """The newest sessions up to a saved one, oldest first; it alone where it lies in no folder of its machine.
-
-    Raises BaselineError naming an earlier one that is damaged or no baseline.
-    """
-    if path.resolve().parent.name != slug(run.machine):
-        return (run,)
-    found = sessions(path.resolve().parent.parent, run.machine)
-    names = [each.name for each, _ in found]
-    if path.name not in names:
-        return (run,)
-    end = names.index(path.name) + 1
-    return tuple(each for _, each in found[max(0, end - MOST_SESSIONS) : end])
-
-
 def compare_runs(
     history: Sequence[Run],
     head: Run,
     rules: SessionRules,
     *,
+    works: Works,
     expected: Callable[[Measurement], bool] = lambda _: True,
     absence: Mapping[str, str] | None = None,
 ) -> tuple[Comparison, ...]:
     """Every case of either run, with its verdicts in the order of `head`, then what is missing.
 
     `history` is oldest first, at least one session; its last is the chosen baseline, which says what there is to
-    compare. A "regressed" rests on sessions alone and is a suspect yet. `expected` says whether a baseline's case
+    compare. A "regressed" rests on sessions alone and is a suspect yet. `works` tells of the layers, on which the
+    machine's drift is shared out; `expected` says whether a baseline's case
     ought to have been measured; `absence` gives a reason by node id where one is known ("skipped: ...").
     """
     base = history[-1]
@@ -165,7 +147,7 @@ def compare_runs(
             found = [(run, of[id(measurement)]) for run, of in earlier if id(measurement) in of]
             like = [each for each in (*found, (base, partner)) if not _differences(each[1], measurement)]
             past = [_Session(run=run, measurement=own) for run, own in like[-MOST_SESSIONS:]]
-            comparisons += _compare(past, _Session(run=head, measurement=measurement), rules)
+            comparisons += _compare(past, _Session(run=head, measurement=measurement), rules, works)
     for measurement in left:
         if expected(measurement):
             reason = (absence or {}).get(measurement.nodeid, "in the baseline, not measured now")
@@ -198,14 +180,14 @@ def library_changes(base: Run, head: Run) -> tuple[str, ...]:
     )
 
 
-def compute_share(measurement: Measurement, peaks: Peaks) -> float:
+def compute_share(measurement: Measurement, peaks: Peaks, works: Works) -> float:
     """Which share of the least time under the roofs a case spends in layers bound by compute, 0 to 1.
 
-    A model that is not one of ours counts as one layer.
+    A model whose layers are not known counts as one layer.
     """
     case = measurement.case
-    works = _layers(case.size, case.image_size, case.dtype, measurement.weights.classes) or (measurement.work,)
-    return _compute_share(works, case.batch, case.dtype, peaks.flops_per_s[case.dtype], peaks.bytes_per_s)
+    layers = works(case, measurement.weights.classes) or (measurement.work,)
+    return _compute_share(layers, case.batch, case.dtype, peaks.flops_per_s[case.dtype], peaks.bytes_per_s)
 
 
 @lru_cache(maxsize=1024)
@@ -215,20 +197,11 @@ def _compute_share(
     peaks = Peaks(flops_per_s={dtype: flops_per_s}, bytes_per_s=bytes_per_s, threads=1, method="")
     seconds = {"compute": 0.0, "memory": 0.0}
     for work in works:
+        if not work.compulsory_bytes:  # all of it is folded into its producer
+            continue
         shared = replace(work, weight_bytes=work.weight_bytes // batch)  # read once a batch
         seconds[bound(shared, peaks, dtype)] += roof_seconds(shared, peaks, dtype)
     return seconds["compute"] / sum(seconds.values())
-
-
-@lru_cache(maxsize=64)
-def _layers(size: str, image_size: int, dtype: Dtype, classes: int) -> tuple[Work, ...]:
-    if classes > MAX_CLASSES:
-        return ()
-    try:
-        works = [layer.work(image_size, dtype, folded=True) for layer in layer_counts(size, classes)]
-    except UsageError:  # a size or an image size that a file names and the model has not
-        return ()
-    return tuple(work for work in works if work.compulsory_bytes)
 
 
 def _akin(run: Run, base: Run) -> bool:
@@ -260,14 +233,14 @@ def _pair(left: list[Measurement], heads: list[Measurement]) -> dict[int, Measur
     return partners
 
 
-def _compare(past: Sequence[_Session], now: _Session, rules: SessionRules) -> list[Comparison]:
+def _compare(past: Sequence[_Session], now: _Session, rules: SessionRules, works: Works) -> list[Comparison]:
     """The case's verdicts on both metrics."""
     label = now.measurement.case.label
     latency = _change([each.latency for each in past], now.latency, rules, label, "latency")
     idleness = _change([each.idleness for each in past], now.idleness, rules, label, "utilization")
     verdict, remark = latency.verdict, ""
     if verdict != "unchanged":
-        compute = compute_share(now.measurement, past[-1].run.host_peaks)
+        compute = compute_share(now.measurement, past[-1].run.host_peaks, works)
         adjusted = [each.adjusted(compute) for each in past]
         own = _change(adjusted, now.adjusted(compute), rules, label, "latency")
         drift = signed_percent(math.exp(own.worse))

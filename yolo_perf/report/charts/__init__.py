@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 
+from yolo_perf.analysis.work import works_of
 from yolo_perf.report.charts.beside import history, machines
 from yolo_perf.report.charts.figure import Chart
 from yolo_perf.report.charts.reasons import accuracy, layers, stages
 from yolo_perf.report.charts.speed import latency, roofline, rounds, throughput
+from yolo_perf.report.story import Story
 from yolo_perf.verdict.compare import column
-from yolo_perf.verdict.story import Story
 
 
 def charts(story: Story) -> tuple[Chart, ...]:
@@ -27,9 +28,8 @@ def charts(story: Story) -> tuple[Chart, ...]:
             history(story.history),
         ]
     if story.others:
-        found.append(
-            machines([column(each) for each in (*([run] if run and run.measurements else []), *story.others)])
-        )
+        beside = (*([run] if run and run.measurements else []), *story.others)
+        found.append(machines([column(each, works_of) for each in beside]))
     return tuple(chart for chart in found if chart is not None)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from yolo_perf import units
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.escape import printable
 from yolo_perf.records import Measurement, Run
 from yolo_perf.report.charts.figure import COLORS, Chart, Figure, axis, color, dash, figure_of, label_text, symbol

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo_perf.analysis.timing import low_quantile
+from yolo_perf.analysis.rounds import low_quantile
 from yolo_perf.backends.registry import backends
 from yolo_perf.escape import printable
 from yolo_perf.records import Case

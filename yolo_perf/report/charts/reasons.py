@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from yolo_perf import units
 from yolo_perf.analysis.layers import lost_seconds, roof_dtype
+from yolo_perf.analysis.roofline import bound
 from yolo_perf.analysis.stages import stage_figures
-from yolo_perf.analysis.work import bound
 from yolo_perf.escape import printable
 from yolo_perf.records import STAGES, Accuracy, Case, LayerProfile, Run
 from yolo_perf.report.accuracy import unknowns

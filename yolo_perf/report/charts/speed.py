@@ -9,7 +9,7 @@ import numpy as np
 from yolo_perf import units
 from yolo_perf.analysis.figures import fastest_of_sizes, utilization
 from yolo_perf.analysis.layers import roof_dtype
-from yolo_perf.analysis.work import attainable_flops_per_s, bound
+from yolo_perf.analysis.roofline import attainable_flops_per_s, bound
 from yolo_perf.escape import printable
 from yolo_perf.records import Dtype, LayerProfile, Measurement, Peaks, Run
 from yolo_perf.report.charts.figure import (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from yolo_perf.verdict.benchmarks import Benchmarks
+    from yolo_perf.archive.benchmarks import Benchmarks
 
 Render = Callable[["Sequence[Benchmarks]"], bytes]
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from yolo_perf.analysis.figures import utilization
+from yolo_perf.archive.benchmarks import Benchmark, Benchmarks
 from yolo_perf.errors import UsageError
 from yolo_perf.report.export.rows import newest, telling_map
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Metric = dict[str, float]
 MAX_NAME_BYTES = 1024

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from yolo_perf.archive.benchmarks import Benchmarks
 from yolo_perf.report.export.rows import case_rows, csv_bytes
-from yolo_perf.verdict.benchmarks import Benchmarks
 
 
 def render(sessions: Sequence[Benchmarks]) -> bytes:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import chain
 
+from yolo_perf.archive.benchmarks import Benchmarks
 from yolo_perf.errors import BaselineError
 from yolo_perf.report.export.rows import csv_bytes, round_rows
-from yolo_perf.verdict.benchmarks import Benchmarks
 
 
 def render(sessions: Sequence[Benchmarks]) -> bytes:

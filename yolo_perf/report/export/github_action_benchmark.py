@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from yolo_perf import units
 from yolo_perf.analysis.figures import utilization
+from yolo_perf.archive.benchmarks import Benchmark, Benchmarks
 from yolo_perf.report.export.rows import newest
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 
 def render(sessions: Sequence[Benchmarks]) -> bytes:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from yolo_perf import escape
 from yolo_perf.analysis.figures import utilization
-from yolo_perf.analysis.work import attainable_flops_per_s
+from yolo_perf.analysis.roofline import attainable_flops_per_s
+from yolo_perf.archive.benchmarks import Benchmark, Benchmarks
 from yolo_perf.records import Measurement, Run
 from yolo_perf.report.export.rows import newest, telling_map
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Labels = dict[str, str]
 

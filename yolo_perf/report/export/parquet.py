@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from yolo_perf.archive.benchmarks import Benchmarks
 from yolo_perf.errors import YoloPerfError
 from yolo_perf.report.export.rows import case_rows
-from yolo_perf.verdict.benchmarks import Benchmarks
 
 TYPES = {
     "created": "TIMESTAMPTZ",

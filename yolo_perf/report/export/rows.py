@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from yolo_perf import escape
 from yolo_perf.analysis.figures import figures
+from yolo_perf.archive.benchmarks import Benchmark, Benchmarks
 from yolo_perf.records import Accuracy
 from yolo_perf.verdict.accuracy import telling, unknown
-from yolo_perf.verdict.benchmarks import Benchmark, Benchmarks
 
 Row = dict[str, object]
 

@@ -1,0 +1,1 @@
+"""Keeping: what lies on disk, read and written."""

@@ -1,0 +1,1 @@
+"""Pairing: two sides measured beside each other, process by process."""

@@ -1,0 +1,1 @@
+"""Proving: how often the gate is wrong."""
