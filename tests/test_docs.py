@@ -76,7 +76,7 @@ def environment(clone: Path) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith(("YOLO_PERF", "GITHUB_"))},
         **small,
         "YOLO_PERF_AB_BUDGET": "15",
-        "YOLO_PERF_PROVE_GATE_SUITES": "50",
+        "YOLO_PERF_PROVE_GATE_SUITES": "20",
         "HOME": str(clone.parent / "home"),
         "YOLO_PERF_CACHE": str(clone.parent / "cache"),
         "YOLO_PERF_MIRROR": "http://127.0.0.1:9",
