@@ -70,7 +70,8 @@ class Ground:
 
     tree: Path  # the top of what a side has of its own
     folder: Path  # where pytest runs, below that
-    arguments: tuple[str, ...]
+    options: tuple[str, ...]
+    places: tuple[str, ...]  # files and folders of tests; a side is given those that it has
     tests: tuple[str, ...]  # node ids that it collected, of those with `benchmark`
     libraries: tuple[str, ...]  # whose versions are told
 
@@ -230,13 +231,16 @@ class Suites:
 
     def _opening(self, side: Side) -> dict[str, Any]:
         ground = self._ground
-        below = ground.folder.relative_to(ground.tree)
+        folder = side.tree / ground.folder.relative_to(ground.tree)
         return {
             "do": "open",
             "tree": str(side.tree),
             "asking": str(ground.tree),
-            "folder": str(side.tree / below),
-            "arguments": _there(ground.arguments, side.tree / below),
+            "folder": str(folder),
+            "arguments": [
+                *ground.options,
+                *(each for each in ground.places if (folder / each).exists()),
+            ],
             "libraries": list(ground.libraries),
             "inject": [(each.kind, each.amount, each.case) for each in side.inject],
         }
@@ -344,8 +348,3 @@ def _timing(base: dict[str, Any], head: dict[str, Any]) -> _Case:
         rounds=min(wanted, base["rounds"], head["rounds"]),
         warmup=min(base["warmups"], head["warmups"]),
     )
-
-
-def _there(arguments: Sequence[str], folder: Path) -> list[str]:
-    """Pytest's arguments without the files that a side does not have."""
-    return [each for each in arguments if each.startswith("-") or (folder / each).exists()]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -107,6 +107,8 @@ class Against:
             return None
         if not session.items:
             raise pytest.UsageError(NO_TEST)
+        from yolo_perf.verdict.gate import TAIL
+
         try:
             with progress(self._config):
                 self._result = self._compared(session.items)
@@ -114,9 +116,14 @@ class Against:
             self._failure = str(error)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return True
-        items = {item.nodeid: item for item in session.items}
+        decided: dict[str, list[Decision]] = {}
         for decision in self._result.decisions:
-            self._report(decision, items.get(decision.label.removesuffix(" p90")))
+            decided.setdefault(decision.label.removesuffix(TAIL), []).append(decision)
+        for item in session.items:
+            self._report(item.nodeid, item.location, decided.pop(item.nodeid, []))
+        for label, decisions in decided.items():  # of tests that this session has not, and of the suite
+            if any(each.fails for each in decisions):
+                self._report(label, (label.partition("::")[0], None, label), decisions)
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -176,10 +183,8 @@ class Against:
         return Ground(
             tree=self._tree,
             folder=self._config.invocation_params.dir.resolve(),
-            arguments=(
-                *self._options(ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items)),
-                *self._places(),
-            ),
+            options=tuple(self._options(ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items))),
+            places=self._places(),
             tests=tuple(item.nodeid for item in items),
             libraries=tuple(sorted({name for names in packages_distributions().values() for name in names})),
         )
@@ -198,25 +203,25 @@ class Against:
                 found.append(word)
         return found
 
-    def _places(self) -> list[str]:
+    def _places(self) -> tuple[str, ...]:
         """The files and folders that it was given, without names of tests in them: a side may not have those."""
-        return list(dict.fromkeys(str(each).partition("::")[0] for each in self._config.args))
+        return tuple(dict.fromkeys(str(each).partition("::")[0] for each in self._config.args))
 
-    def _report(self, decision: "Decision", item: pytest.Item | None) -> None:
-        """A test's verdict as its outcome."""
-        strict = self._state.settings.strict and decision.verdict in ("inconclusive", "incomparable")
-        failed = decision.fails or strict
-        words = escape.line(f"{decision.verdict.upper()}: {decision.reason}")
-        label = escape.line(decision.label)
-        file = label.partition("::")[0]
-        if item is None and not failed:
-            return
+    def _report(self, nodeid: str, location: tuple[str, int | None, str], decisions: "Sequence[Decision]") -> None:
+        """A test's verdicts as its outcome: what cannot be compared is skipped, unless it is to fail."""
+        strict = ("inconclusive", "incomparable") if self._state.settings.strict else ()
+        failing = [each for each in decisions if each.fails or each.verdict in strict]
+        skipped = not failing and all(each.verdict == "incomparable" for each in decisions)
+        shown = failing or decisions
+        words = "\n".join(escape.line(f"{each.verdict.upper()}: {each.reason}") for each in shown)
+        file, line, _ = location
+        longrepr: Any = Reasons(words) if failing else (file, line or 0, words) if skipped else None
         report = pytest.TestReport(
-            nodeid=item.nodeid if item else label,
-            location=item.location if item else (file, None, label),
+            nodeid=escape.line(nodeid),
+            location=(escape.line(file), line, escape.line(location[2])),
             keywords={},
-            outcome="failed" if failed else "passed",
-            longrepr=Reasons(words) if failed else None,  # type: ignore[arg-type]  # what pytest asks of one it has
+            outcome="failed" if failing else "skipped" if skipped else "passed",
+            longrepr=longrepr,
             when="call",
         )
         self._config.hook.pytest_runtest_logreport(report=report)
