@@ -1,8 +1,8 @@
 """Where two sides' tests meet: what both can run, and one pair of fresh processes of pytest at a time.
 
 Any test with pytest-benchmark's fixture `benchmark` is a case, by its node id. The processes, the rules and the
-course are those of `Arena`; only what is timed differs. Both sides' pytest run the same test at the same time, one
-of them standing still, so nothing of a project is ever loaded in the process that asks.
+course are those of `Arena`; only what is timed differs. Both sides' pytest come to the same test, and then one of
+them stands still while the other's round is timed.
 """
 
 import contextlib
