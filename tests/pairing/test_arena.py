@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -372,6 +373,7 @@ def test_a_call_that_takes_twice_as_long_is_found(tmp_path: Path) -> None:
             str(path),
         ],
         cwd=own_tree(),
+        env={**os.environ, "YOLO_PERF_CACHE": str(tmp_path / "cache")},  # its lock is no other test's
         capture_output=True,
         text=True,
         check=False,

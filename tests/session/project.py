@@ -1,5 +1,6 @@
 """A project with benchmarks whose sessions run in this process: a tiny image, a fake timer, known roofs."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ class Project:
         for place in ("analysis.bench", "machine.peaks"):
             monkeypatch.setattr(f"yolo_perf.{place}.measure_peaks", self._measure_peaks)
         monkeypatch.setattr("yolo_perf.analysis.timing.read", Counters)  # whatever else runs here
+        monkeypatch.setattr("yolo_perf.pairing.confirm.alone", nullcontext)  # or measures, in another test
         monkeypatch.delenv("YOLO_PERF_DATA", raising=False)
 
     def _measure_peaks(self, *_: object) -> Peaks:
