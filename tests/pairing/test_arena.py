@@ -386,4 +386,5 @@ def test_a_call_that_takes_twice_as_long_is_found(tmp_path: Path) -> None:
     ratio = found["decisions"][0]["ratio"]
     assert ratio["low"] > 1.01
     assert found["complete"]
-    assert len(found["decide"]) > len(found["screen"]) >= 5  # more where the host disturbed one
+    assert len(found["screen"]) >= 5
+    assert len(found["decide"]) >= 7  # more where the host disturbed one
