@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.clocks import Clock
-from yolo_perf.pairing.lockstep import Wire, _foreign, _last_line, _Once, _Prepared, _Repeated, map_paths, slowed
+from yolo_perf.pairing.lockstep import Wire, _last_line, _Once, _Prepared, _Repeated, foreign, map_paths, slowed
 
 
 class Spoken(Wire):
@@ -140,13 +140,55 @@ def test_a_finder_with_a_mapping_is_followed(trees: dict[str, str], monkeypatch:
     assert sys.path == [f"{trees['tree']}/src", "/elsewhere"]
 
 
-def test_a_module_of_the_other_sides_tree_is_named(trees: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _foreign(trees) == ""
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("base/src/lump/__init__.py", ""),
+        ("head/src/lump/__init__.py", "lump from the other side's tree"),
+        ("venv/site-packages/lump/__init__.py", "lump from "),
+        ("head/.venv/site-packages/lump/__init__.py", "lump from "),
+    ],
+)
+def test_whose_code_a_module_is(
+    trees: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, why: str
+) -> None:
     lump = type(sys)("lump")
-    lump.__file__ = f"{trees['asking']}/src/lump/__init__.py"
+    lump.__file__ = str(tmp_path / place)
     monkeypatch.setitem(sys.modules, "lump", lump)
-    assert _foreign(trees).startswith("lump (")
-    assert _foreign({**trees, "tree": trees["asking"]}) == ""
+    order = {**trees, "other": trees["asking"]}
+    assert foreign("lump", order).startswith(why)
+    assert bool(foreign("lump", order)) == bool(why)
+    assert foreign("lump", {**order, "other": order["tree"]}) == ""  # one tree: its libraries are compared
+
+
+def test_a_side_within_the_other(trees: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    outer, inner = Path(trees["asking"]), Path(trees["asking"], "inner")
+    lump = type(sys)("lump")
+    lump.__file__ = str(outer / "src" / "lump" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "lump", lump)
+    assert foreign("lump", {"tree": str(inner), "other": str(outer)})
+    assert foreign("lump", {"tree": str(outer), "other": str(inner)}) == ""
+    lump.__file__ = str(inner / "lump.py")
+    assert foreign("lump", {"tree": str(outer), "other": str(inner)})
+
+
+def test_a_link_to_the_asking_tree_is_followed(
+    trees: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(trees["asking"])
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "link" / "src")])
+    map_paths(trees)
+    assert sys.path[0] == f"{trees['tree']}/src"
+
+
+def test_a_warm_up_of_one_round_is_not_timed(clock: Clock) -> None:
+    calls: list[object] = []
+    wire = Spoken({"do": "time", "iterations": 1, "warmup": 0}, {"do": "on"})
+    once = _Once(wire, lasting(clock, 0.5, calls), 1, untimed=2)
+    for _ in range(3):
+        once()
+        assert bool(wire.answers) == (len(calls) == 3)
+    once.finish()
 
 
 def test_what_is_said_of_a_failure_is_its_last_line() -> None:

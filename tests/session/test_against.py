@@ -107,7 +107,7 @@ def test_benchmarks_are_compared_and_nothing_else_runs(run: Run, played: type[Pl
     result = run()
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(passed=2, deselected=1)
-    result.stdout.fnmatch_lines(["base  path:.", "head  this session", f"{ONE.replace('[', '[[]')} *UNCHANGED*"])
+    result.stdout.fnmatch_lines(["base  path:.", "head  this session", "test_sum[[]1] *UNCHANGED*"])
     (suites,) = played.seen
     assert suites.ground.tests == (ONE, TWO)
 
@@ -160,12 +160,16 @@ def test_a_side_that_fails_is_one_line(run: Run, played: type[PlayedSuites]) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--benchmark-disable",), "*compares with a side, not with saved runs: leave out --benchmark-disable."),
+        (
+            ("--benchmark-disable",),
+            "*on two sides, and nothing else: leave out --benchmark-disable.",
+        ),
         (("--benchmark-compare", "--perf-save"), "*leave out --benchmark-compare, --perf-save."),
         (("-n2",), "*leave out -n (pytest-xdist)."),
         (("--perf-against=nowhere:1",), "*A side reads ref:GITREF*got 'nowhere:1'."),
         (("--perf-against=inject:convolution=3%",), "*inject:convolution is for this suite's own cases*"),
         (("--perf-pairs=2",), "*Too few pairs*"),
+        (("-p", "no:benchmark"), "*which is off (-p no:benchmark)."),
         (("test_it.py::test_plain",), "*Nothing to compare: no collected test uses*`benchmark`.*"),
     ],
 )
@@ -189,10 +193,32 @@ def test_a_side_asks_for_none_itself(
 
 
 def test_options_go_to_the_sides_but_for_this_sessions_own(run: Run, played: type[PlayedSuites]) -> None:
-    run("-k", "sum and not plain", "--junitxml=out.xml", "--perf-strict", "-x", "test_it.py::test_sum", "-v")
+    own = ("--junitxml", "out.xml", "--perf-strict", "-x", "--benchmark-sort", "name", "--durations", "3", "--lf")
+    run("-k", "sum and not plain", *own, "test_it.py::test_sum", "-v", "-m", "not test_it")
     (suites,) = played.seen
-    assert suites.ground.options == ("-p", "no:hypothesispytest", "-k", "sum and not plain", "-v")
+    plain = ("-p", "no:hypothesispytest", "-k", "sum and not plain", "-v", "-m", "not test_it")
+    assert suites.ground.options == plain
     assert suites.ground.places == ("test_it.py",)
+    assert suites.ground.named == ("test_it.py::test_sum",)
+
+
+def test_places_are_named_from_where_pytest_runs(
+    run: Run, played: type[PlayedSuites], pytester: pytest.Pytester
+) -> None:
+    run()
+    run(str(pytester.path / "test_it.py"))
+    assert [suites.ground.places for suites in played.seen] == [(), ("test_it.py",)]
+    assert [suites.ground.named for suites in played.seen] == [(), ("test_it.py",)]
+    (pytester.path.parent / "elsewhere").mkdir(exist_ok=True)
+    (pytester.path.parent / "elsewhere" / "test_other.py").write_text("def test_other(benchmark): pass\n")
+    outside = run("../elsewhere")
+    outside.stdout.fnmatch_lines(["*lies outside of*"])
+
+
+def test_what_could_not_be_collected_fails_too(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_broken="import nowhere")
+    assert run("--continue-on-collection-errors").ret == pytest.ExitCode.TESTS_FAILED
+    assert run().ret == pytest.ExitCode.INTERRUPTED
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +31,7 @@ LEAST_S = 0.001
 """What an estimate takes at least: calls are repeated until they do."""
 MOST_SAID = 300
 OPTIONS = (
-    *("-q", "-p", "no:cacheprovider", "--benchmark-enable"),
+    *("-q", "--benchmark-enable"),
     # What is left for pytest-benchmark to do when the rounds are taken: as little as it can.
     *("--benchmark-min-rounds=1", "--benchmark-max-time=0.000001", "--benchmark-min-time=0.000001"),
     "--benchmark-warmup=off",
@@ -49,6 +49,8 @@ def beside(name: str) -> Any:
 
 
 host = beside("machine/host")
+OURS = Path(__file__).resolve().parents[1]
+"""The asking package, which lends the few files that this one loads by path."""
 
 
 class Wire:
@@ -79,6 +81,7 @@ class Lockstep:
         self._order = order  # the one that opened this session
         self._waiting = False  # a test was ordered, and has not come to its benchmark yet
         self._outcome, self._why = "passed", ""
+        self._looked_at: set[str] = set()
         self._inject: list[tuple[str, float, str]] = order["inject"]
 
     # pytest's hooks
@@ -126,7 +129,13 @@ class Lockstep:
             self._waiting, self._outcome, self._why = True, "passed", ""
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=items.get(order["next"]))
             self._waiting = False
-            self._wire.answer(ended=self._outcome, why=self._why, foreign=_foreign(self._order))
+            self._wire.answer(ended=self._outcome, why=self._why, foreign=self._foreign())
+
+    def _foreign(self) -> str:
+        """The first module, of those imported since this was asked last, that is not this side's to time."""
+        new = [name for name in list(sys.modules) if name not in self._looked_at]
+        self._looked_at.update(new)
+        return next(filter(None, (foreign(name, self._order) for name in new)), "")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """What became of the test."""
@@ -139,6 +148,9 @@ class Lockstep:
     def _first(self, fixture: Any) -> bool:
         """Whether this is the ordered test's first use of a stopwatch; pytest-benchmark refuses a second."""
         first, self._waiting = self._waiting and not fixture.disabled, False
+        for name, least in (("_min_rounds", 1), ("_max_time", 1e-6), ("_min_time", 1e-6)):
+            if first and hasattr(fixture, name):  # which a test's marker may set against OPTIONS
+                setattr(fixture, name, least)
         return first
 
     def _rounds(self, target: "_Repeated | _Prepared") -> None:
@@ -159,16 +171,21 @@ class Lockstep:
     ) -> Any:
         names = ("args", "kwargs", "setup", "teardown", "rounds", "warmup_rounds", "iterations")
         given = dict(zip(names, args, strict=False)) | options
-        rounds, iterations = given.get("rounds", 1), given.get("iterations", 1)
-        if not isinstance(rounds, int) or not isinstance(iterations, int) or min(rounds, iterations) < 1:
+        rounds, iterations, warmups = (
+            given.get(name, least) for name, least in (("rounds", 1), ("iterations", 1), ("warmup_rounds", 0))
+        )
+        if (
+            not all(isinstance(each, int) for each in (rounds, iterations, warmups))
+            or min(rounds - 1, iterations - 1, warmups) < 0
+        ):
             return pedantic(fixture, target, **given)  # which says what is wrong
         slowed = self._slowed(fixture, target)
         if rounds > 1:
-            warmups = given.pop("warmup_rounds", 0)
+            given.pop("warmup_rounds", 0)
             self._rounds(_Prepared(slowed, given, iterations, warmups, rounds - 1))
             given["rounds"] = 1
             return pedantic(fixture, target, **given)
-        once = _Once(self._wire, slowed, iterations)
+        once = _Once(self._wire, slowed, iterations, untimed=warmups * iterations)
         found = pedantic(fixture, once, **given)
         once.finish()
         return found
@@ -245,15 +262,18 @@ class _Prepared:
 class _Once:
     """`benchmark.pedantic(...)` of a single round: the target is called when it is ordered, and never again."""
 
-    def __init__(self, wire: Wire, call: Callable[..., object], iterations: int):
-        self._wire, self._call, self._left = wire, call, iterations
+    def __init__(self, wire: Wire, call: Callable[..., object], iterations: int, *, untimed: int = 0):
+        self._wire, self._call, self._left, self._untimed = wire, call, iterations, untimed
         self._iterations = iterations
         self._seconds = 0.0
         self._before: Any = None
         self._told = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
-        """The target, timed the first so many times."""
+        """The target; timed for one round, once it is warm."""
+        if self._untimed:
+            self._untimed -= 1
+            return self._call(*args, **kwargs)
         if self._before is None:
             self._wire.answer(ready="pedantic", seconds=None, iterations=self._iterations, rounds=1, warmups=0)
             if self._wire.order()["do"] == "on":
@@ -328,35 +348,38 @@ def map_paths(order: dict[str, Any]) -> None:
     What is installed in development mode leads to the tree it was installed from, by a path or by a finder of
     setuptools with a mapping.
     """
-    asking, own = Path(order["asking"]), Path(order["tree"])
+    asking, own = Path(order["asking"]).resolve(), Path(order["tree"]).resolve()
     if asking == own:
         return
-    places = [Path(place) for place in sys.path if place]
+    places = [Path(place).resolve() for place in sys.path if place]
     for finder in sys.meta_path:
         mapping = getattr(sys.modules.get(getattr(finder, "__module__", "")), "MAPPING", {})
-        places += [Path(place).parent for place in mapping.values()]
+        places += [Path(place).resolve().parent for place in mapping.values()]
     for place in reversed(dict.fromkeys(places)):
-        if place.is_relative_to(asking):
+        if place.is_relative_to(asking) and "site-packages" not in place.parts:
             sys.path.insert(0, str(own / place.relative_to(asking)))
 
 
-def _foreign(order: dict[str, Any]) -> str:
-    """The first module that was loaded from the other side's tree; "" where none was."""
-    asking, own = Path(order["asking"]), Path(order["tree"])
-    if asking == own or own.is_relative_to(asking):
+def foreign(name: str, order: dict[str, Any]) -> str:
+    """Why a module is not to be timed as this side's, "" where it may be.
+
+    It was loaded from the other side's tree; or this tree has it, and it was loaded from elsewhere. Where both
+    sides have one tree they differ in what is installed, and anything goes.
+    """
+    own, other = Path(order["tree"]).resolve(), Path(order["other"]).resolve()
+    path = getattr(sys.modules.get(name), "__file__", None)
+    known = name in sys.stdlib_module_names or name == "__main__" or name.startswith("_asking_")
+    if own == other or not path or known:
         return ""
-    return next(_modules_below(asking, Path(__file__).resolve().parents[1]), "")
-
-
-def _modules_below(folder: Path, ours: Path) -> Iterator[str]:
-    for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if not path or name.startswith("_asking_") or name == "__main__":
-            continue
-        found = Path(path)
-        inside = found.is_relative_to(folder) and "site-packages" not in found.parts
-        if inside and not found.is_relative_to(ours):
-            yield f"{name} ({path})"
+    found = Path(path).resolve()
+    if found.is_relative_to(own) and not (other.is_relative_to(own) and found.is_relative_to(other)):
+        return ""
+    if found.is_relative_to(other) and "site-packages" not in found.parts and not found.is_relative_to(OURS):
+        return f"{name} from the other side's tree ({path})"
+    sources = [place / part for place in (own, own / "src") for part in (f"{name}/__init__.py", f"{name}.py")]
+    if "." not in name and any(each.is_file() for each in sources) and not found.is_relative_to(OURS):
+        return f"{name} from {path}, though its tree has it"
+    return ""
 
 
 def main() -> None:
@@ -375,7 +398,8 @@ def main() -> None:
         order = wire.order()
         os.chdir(order["folder"])
         map_paths(order)
-        sys.path.insert(0, order["folder"])  # as `python -m pytest` does
+        if order["beside"]:
+            sys.path.insert(0, order["folder"])  # as `python -m pytest` does
         sys.argv[0] = "pytest"
         status = pytest.main([*order["arguments"], *OPTIONS], plugins=[Lockstep(wire, order)])
         wire.answer(error=f"pytest ended with status {int(status)} before it was told to")

@@ -8,6 +8,7 @@ them stands still while the other's round is timed.
 import contextlib
 import logging
 import random
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,10 @@ class Ground:
     tree: Path  # the top of what a side has of its own
     folder: Path  # where pytest runs, below that
     options: tuple[str, ...]
-    places: tuple[str, ...]  # files and folders of tests; a side is given those that it has
+    places: tuple[str, ...]  # files and folders of tests, below `folder`; a side is given those that it has
     tests: tuple[str, ...]  # node ids that it collected, of those with `benchmark`
+    named: tuple[str, ...]  # what node ids begin with that it was asked for; none: all
+    beside: bool  # whether `folder` is where modules are imported from, as with `python -m pytest`
     libraries: tuple[str, ...]  # whose versions are told
 
 
@@ -106,17 +109,15 @@ class Suites:
 
     def survey(self) -> Survey:
         """What either side can run. Raises SideError or UsageError."""
-        told: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        told: dict[str, list[dict[str, Any]]] = {}
         for _ in range(MOST_FAILURES + 1):
             try:
                 opened = self._look(told)
                 break
             except _FallError as fell:
-                replies: list[dict[str, Any]] = [{"ended": "not run", "why": "the other side's process ended"}] * 2
-                replies[fell.side] = {"ended": "failed", "why": fell.why}
-                told[fell.test] = (replies[0], replies[1])
+                told.setdefault(fell.test, [{}, {}])[fell.side] = {"ended": "failed", "why": fell.why}
         else:
-            raise SideError(f"{len(told)} tests ended their processes, {', '.join(told)} the last of them.")
+            raise SideError(f"Tests end their process, or do not answer: {', '.join(told)}.")
         base, head = (reply["libraries"] for reply in opened)
         self._control = base.get("python") == head.get("python")
         absent = self._absent(opened, told)
@@ -126,18 +127,22 @@ class Suites:
         ]
         return Survey(subjects=tuple(subjects), absent=tuple(absent), libraries=(base, head))
 
-    def _look(self, told: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Run every test that is not told of on both sides, to learn how it is to be timed."""
+    def _look(self, told: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Run every test that is not told of, to learn how it is to be timed: the base's reply and the head's."""
         with self._opened() as (pair, opened):
             both = [test for test in self._ground.tests if all(test in reply["tests"] for reply in opened)]
+            for test, replies in told.items():  # of one that fell on one side: what becomes of it on the other?
+                for number in (0, 1):
+                    if not replies[number]:
+                        reply = self._ask(pair, number, test, do="test", test=test, next="")
+                        replies[number] = reply if "ended" in reply else self._on(pair, number, test, reply)
             left = [test for test in both if test not in told]
             log.info("looking at %d tests on either side", len(left), extra=STEP)
             for place, test in enumerate(left):
                 replies = self._reach(pair, test, left[place + 1 : place + 2])
                 if not any("ended" in reply for reply in replies):
                     replies = self._estimated(pair, test, replies)
-                replies = self._leave(pair, test, replies)
-                told[test] = (replies[0], replies[1])
+                told[test] = self._leave(pair, test, replies)
         return opened
 
     def _estimated(
@@ -150,31 +155,29 @@ class Suites:
                 found.append(reply)
                 continue
             timed = self._ask(pair, number, test, do="time", iterations=1, warmup=0)
-            known = timed if "ended" in timed else {"seconds": timed["seconds"] / reply["iterations"]}
+            fell = "ended" in timed  # and swallowed what its target raised, where it passed
+            known = {**timed, "ready": ""} if fell else {"seconds": timed["seconds"] / reply["iterations"]}
             found.append({**reply, **known})
         return found
 
-    def _absent(
-        self, opened: Sequence[dict[str, Any]], told: dict[str, tuple[dict[str, Any], dict[str, Any]]]
-    ) -> list[Decision]:
+    def _absent(self, opened: Sequence[dict[str, Any]], told: dict[str, list[dict[str, Any]]]) -> list[Decision]:
         """The tests that only one side has, or that cannot be compared; the others become cases."""
         found: list[Decision] = []
         ours, theirs = set(opened[1]["tests"]), set(opened[0]["tests"])
         for test in dict.fromkeys((*self._ground.tests, *opened[0]["tests"])):
             if test not in theirs:
-                why = f": {opened[0]['failed']}" if opened[0]["failed"] else ""
-                found.append(_decision(test, "new", f"the base does not have it{why}"))
+                found.append(_unknown(test, "new", "base", opened[0]["failed"]))
             elif test not in ours:
-                why = f": {opened[1]['failed']}" if opened[1]["failed"] else ""
-                found.append(_decision(test, "missing", f"the head does not have it{why}"))
+                if test.startswith(self._ground.named or ("",)):
+                    found.append(_unknown(test, "missing", "head", opened[1]["failed"]))
             elif test not in self._ground.tests:
                 continue  # left out of this session on purpose
             elif lacking := _lacking(*told[test]):
                 found.append(_decision(test, *lacking))
             elif foreign := next((reply["foreign"] for reply in told[test] if reply.get("foreign")), ""):
                 raise UsageError(
-                    f"A side loads {foreign} from the other side's tree, from which it is installed. Give that "
-                    "side an interpreter of its own: python:FOLDER."
+                    f"A side loads {foreign}: the same code would be compared with itself. Install the project in "
+                    "development mode (pip install -e .), or give each side an interpreter of its own (python:)."
                 )
             else:
                 self._cases[test] = _timing(*told[test])
@@ -209,7 +212,12 @@ class Suites:
             rounds = self._rounds(pair, test, self._cases[test])
             replies = rounds.ended
         ended = self._leave(pair, test, replies)
-        if rounds is None or any(reply["ended"] != "passed" for reply in ended):
+        fell = [
+            reply["ended"] != "passed" or "ended" in early for reply, early in zip(ended, replies, strict=True)
+        ]
+        if fell[1] and not fell[0]:  # on the head alone: no noise, and no pass
+            raise _FallError(test, 1, _fell(ended[1]) or "it swallowed what its target raised")
+        if rounds is None or any(fell):
             log.warning("%s: left out of this pair: %s", test, "; ".join(filter(None, map(_fell, ended))))
             return None
         return rounds.turn(test)
@@ -219,26 +227,36 @@ class Suites:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Sequence[Process], list[dict[str, Any]]]]:
         """A process of pytest on either side, all collected; both stand still."""
-        with processes(
-            *self.sides, time_limit_s=self._time_limit_s, script=lockstep.__file__, forms=FORMS
-        ) as pair:
-            for process in pair:
-                process.send(**self._opening(process.side))
+        with (
+            tempfile.TemporaryDirectory(prefix="yolo-perf-", ignore_cleanup_errors=True) as scratch,
+            processes(*self.sides, time_limit_s=self._time_limit_s, script=lockstep.__file__, forms=FORMS) as pair,
+        ):
+            for number, process in enumerate(pair):
+                own = Path(scratch, str(number))
+                own.mkdir()
+                process.send(**self._opening(number, own))
             replies = [process.receive() for process in pair]
             for process in pair:
                 process.rest()
             yield pair, replies
 
-    def _opening(self, side: Side) -> dict[str, Any]:
-        ground = self._ground
+    def _opening(self, number: int, scratch: Path) -> dict[str, Any]:
+        ground, side = self._ground, self.sides[number]
         folder = side.tree / ground.folder.relative_to(ground.tree)
         return {
             "do": "open",
             "tree": str(side.tree),
             "asking": str(ground.tree),
+            "other": str(self.sides[1 - number].tree),
+            "beside": ground.beside,
             "folder": str(folder),
             "arguments": [
                 *ground.options,
+                *(
+                    "-o",
+                    f"cache_dir={scratch / 'cache'}",
+                    f"--basetemp={scratch / 'tmp'}",
+                ),  # gone with the process
                 *(each for each in ground.places if (folder / each).exists()),
             ],
             "libraries": list(ground.libraries),
@@ -271,9 +289,12 @@ class Suites:
     ) -> list[dict[str, Any]]:
         """Let a test go on to its end where it has not ended; how it ended, with what it said before."""
         return [
-            reply if "ended" in reply else {**reply, **self._ask(pair, number, test, do="on")}
+            reply if "ended" in reply else self._on(pair, number, test, reply)
             for number, reply in enumerate(replies)
         ]
+
+    def _on(self, pair: Sequence[Process], number: int, test: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {**reply, **self._ask(pair, number, test, do="on")}
 
     def _rounds(self, pair: Sequence[Process], test: str, case: _Case) -> "_Rounds":
         """As many rounds of either side, one of each at a time, whose order is drawn; until a test falls."""
@@ -309,6 +330,13 @@ class _Rounds:
 
 def _decision(test: str, verdict: Verdict, reason: str) -> Decision:
     return Decision(label=test, verdict=verdict, reason=reason)
+
+
+def _unknown(test: str, verdict: Verdict, side: str, failed: str) -> Decision:
+    """Of a test that a side has not. Where that could not collect everything, nobody knows whether it has."""
+    if failed and verdict == "new":
+        return _decision(test, "incomparable", f"the {side} could not collect all of its tests: {failed}")
+    return _decision(test, verdict, f"the {side} does not have it{f': {failed}' if failed else ''}")
 
 
 def _lacking(base: dict[str, Any], head: dict[str, Any]) -> tuple[Verdict, str] | None:
