@@ -216,7 +216,8 @@ class Suites:
             reply["ended"] != "passed" or "ended" in early for reply, early in zip(ended, replies, strict=True)
         ]
         if fell[1] and not fell[0]:  # on the head alone: no noise, and no pass
-            raise _FallError(test, 1, _fell(ended[1]) or "it swallowed what its target raised")
+            swallowed = ended[1]["ended"] == "passed"
+            raise _FallError(test, 1, "it ended before its rounds did" if swallowed else _fell(ended[1]))
         if rounds is None or any(fell):
             log.warning("%s: left out of this pair: %s", test, "; ".join(filter(None, map(_fell, ended))))
             return None
