@@ -54,6 +54,11 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(f"perf_{name}", text, default=default)
         shown = f" [{default}]" if default else ""
         group.addoption(f"--perf-{word}", metavar=word.upper(), default=None, help=text + shown)
+    _add_flags(parser, group)
+
+
+def _add_flags(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+    """Options of a session that are no settings of what is measured. Long, as each says what it is for."""
     group.addoption(
         "--perf-beside",
         metavar="SAVED",

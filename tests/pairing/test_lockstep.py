@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.clocks import Clock
-from yolo_perf.pairing.lockstep import Wire, _last_line, _Once, _Prepared, _Repeated, foreign, map_paths, slowed
+from yolo_perf.pairing.lockstep import Wire, _last_line, _Once, _Prepared, _Repeated, slowed
+from yolo_perf.pairing.whose import foreign, map_paths
 
 
 class Spoken(Wire):

@@ -120,7 +120,7 @@ class Suites:
             raise SideError(f"Tests end their process, or do not answer: {', '.join(told)}.")
         base, head = (reply["libraries"] for reply in opened)
         self._control = base.get("python") == head.get("python")
-        absent = self._absent(opened, told)
+        self._cases, absent = _sorted(self._ground, opened, told)
         subjects = [
             Subject(label=test, size="", optimization="", rounds=case.rounds, batch=1)
             for test, case in self._cases.items()
@@ -158,29 +158,6 @@ class Suites:
             fell = "ended" in timed  # and swallowed what its target raised, where it passed
             known = {**timed, "ready": ""} if fell else {"seconds": timed["seconds"] / reply["iterations"]}
             found.append({**reply, **known})
-        return found
-
-    def _absent(self, opened: Sequence[dict[str, Any]], told: dict[str, list[dict[str, Any]]]) -> list[Decision]:
-        """The tests that only one side has, or that cannot be compared; the others become cases."""
-        found: list[Decision] = []
-        ours, theirs = set(opened[1]["tests"]), set(opened[0]["tests"])
-        for test in dict.fromkeys((*self._ground.tests, *opened[0]["tests"])):
-            if test not in theirs:
-                found.append(_unknown(test, "new", "base", opened[0]["failed"]))
-            elif test not in ours:
-                if test.startswith(self._ground.named or ("",)):
-                    found.append(_unknown(test, "missing", "head", opened[1]["failed"]))
-            elif test not in self._ground.tests:
-                continue  # left out of this session on purpose
-            elif lacking := _lacking(*told[test]):
-                found.append(_decision(test, *lacking))
-            elif foreign := next((reply["foreign"] for reply in told[test] if reply.get("foreign")), ""):
-                raise UsageError(
-                    f"A side loads {foreign}: the same code would be compared with itself. Install the project in "
-                    "development mode (pip install -e .), or give each side an interpreter of its own (python:)."
-                )
-            else:
-                self._cases[test] = _timing(*told[test])
         return found
 
     def measure(self, labels: Sequence[str]) -> Pair:
@@ -327,6 +304,33 @@ class _Rounds:
             for seconds, host in zip(self.seconds, self.host, strict=True)
         )
         return Turn(label=label, base=base, head=head, control=control)
+
+
+def _sorted(
+    ground: Ground, opened: Sequence[dict[str, Any]], told: dict[str, list[dict[str, Any]]]
+) -> tuple[dict[str, _Case], list[Decision]]:
+    """The tests that are compared, and those that only one side has, or that cannot be."""
+    cases: dict[str, _Case] = {}
+    found: list[Decision] = []
+    ours, theirs = set(opened[1]["tests"]), set(opened[0]["tests"])
+    for test in dict.fromkeys((*ground.tests, *opened[0]["tests"])):
+        if test not in theirs:
+            found.append(_unknown(test, "new", "base", opened[0]["failed"]))
+        elif test not in ours:
+            if test.startswith(ground.named or ("",)):
+                found.append(_unknown(test, "missing", "head", opened[1]["failed"]))
+        elif test not in ground.tests:
+            continue  # left out of this session on purpose
+        elif lacking := _lacking(*told[test]):
+            found.append(_decision(test, *lacking))
+        elif foreign := next((reply["foreign"] for reply in told[test] if reply.get("foreign")), ""):
+            raise UsageError(
+                f"A side loads {foreign}: the same code would be compared with itself. Install the project in "
+                "development mode (pip install -e .), or give each side an interpreter of its own (python:)."
+            )
+        else:
+            cases[test] = _timing(*told[test])
+    return cases, found
 
 
 def _decision(test: str, verdict: Verdict, reason: str) -> Decision:

@@ -17,6 +17,7 @@ from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.guest import BENCH, FIXTURES, fixtures_of
 from yolo_perf.pace import STEP
 from yolo_perf.progress import progress
+from yolo_perf.session.arguments import options_of, places_of
 from yolo_perf.session.state import PerfSession
 from yolo_perf.session.terminal import Reasons, Terminal
 from yolo_perf.signals import exit_status
@@ -33,27 +34,6 @@ TIME_LIMIT_S = 300.0
 """In which a side must answer each order."""
 NO_TEST = "Nothing to compare: no collected test uses pytest-benchmark's fixture `benchmark`."
 NOT_BOTH = "--perf-against times every benchmark on two sides, and nothing else: leave out {}."
-OWN = (
-    *("--benchmark-", "--junit", "--cov", "--durations", "--maxfail", "--basetemp", "--cache", "--report"),
-    *("--lf", "--last-failed", "--ff", "--failed-first", "--nf", "--new-first", "--sw", "--stepwise"),
-    *("--exitfirst", "--numprocesses", "--dist", "--tx", "--tb", "--color", "--pdb", "--trace", "--log-"),
-    *("--html", "--rootdir", "--collect", "-n", "-x", "-r", "-c"),
-)
-"""What options begin with that are this session's own, and no side's, which find their settings in their tree."""
-OURS = ("--perf-against", "--perf-pairs", "--perf-save", "--perf-strict", "--perf-beside", "--perf-baselines")
-VALUED = (
-    "-k",
-    "-m",
-    "-p",
-    "-o",
-    "-W",
-    "--override-ini",
-    "--pythonwarnings",
-    "--import-mode",
-    "--deselect",
-    "--ignore",
-)
-"""Those that are for the sides and take the next word."""
 
 
 def is_side() -> bool:
@@ -201,55 +181,19 @@ class Against:
     def _ground(self, items: Sequence[pytest.Item]) -> "Ground":
         from yolo_perf.pairing.suites import Ground
 
-        places, named = self._places()
+        places, named = places_of(self._config)
         return Ground(
             tree=self._tree,
             folder=self._config.invocation_params.dir.resolve(),
-            options=tuple(self._options(ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items))),
+            options=tuple(
+                options_of(self._config, ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items))
+            ),
             places=places,
             tests=tuple(item.nodeid for item in items),
             named=named,
             beside=self._beside,
             libraries=tuple(sorted({name for names in packages_distributions().values() for name in names})),
         )
-
-    def _options(self, *, ours: bool) -> list[str]:
-        """The options of this session that are for its tests too; this suite's where tests of it are `ours`.
-
-        What follows an option that is dropped is its value, unless it begins an option or is a place.
-        """
-        places = {*self._config.known_args_namespace.file_or_dir, *self._config.option.file_or_dir}
-        words = [str(each) for each in self._config.invocation_params.args]
-        found: list[str] = []
-        dropped = False
-        while words:
-            word = words.pop(0)
-            if word in VALUED:
-                found += [word, *words[:1]]
-                del words[:1]
-            elif word.startswith("-"):
-                dropped = word.startswith((*OWN, *OURS)) or (word.startswith("--perf-") and not ours)
-                found += [] if dropped else [word]
-            elif word not in places and not dropped:
-                found.append(word)  # the value of an option that goes to the sides
-        return found
-
-    def _places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The files and folders that were given, below the working directory, and what their node ids begin with.
-
-        The names of tests in them are left out of the first: a side may not have those.
-        """
-        folder, root = self._config.invocation_params.dir.resolve(), self._config.rootpath.resolve()
-        places, named = [], []
-        for word in self._config.option.file_or_dir:
-            name, separator, test = str(word).partition("::")
-            path = (folder / name).resolve()
-            if not path.is_relative_to(folder):
-                raise UsageError(f"{word} lies outside of {folder}: run pytest where all of its tests are.")
-            places.append(path.relative_to(folder).as_posix())
-            below = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
-            named.append(f"{below}{separator}{test}" if below != "." else "")
-        return tuple(dict.fromkeys(places)), tuple(dict.fromkeys(named))
 
     def _report(self, nodeid: str, location: tuple[str, int | None, str], decisions: "Sequence[Decision]") -> None:
         """A test's verdicts as its outcome: what cannot be compared is skipped, unless it is to fail."""
