@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")], key=lambda p: p.name)
 NOT_RUN = ("python3 -m venv ", "pip install ", "git ", "eval ")
-STATUS = {"yolo-perf fetch": (1,), "yolo-perf ab": (0, 1, 4)}
-"""Where it is not 0: there is no network in a test, and what `ab` decides is the host's to say."""
+STATUS = {"yolo-perf fetch": (1,), "yolo-perf ab": (0, 1, 4), "pytest tests/bench --perf-against": (0, 1, 4)}
+"""Where it is not 0: there is no network in a test, and what pairs decide is the host's to say."""
 SMALL_SESSION = (
     "--perf-sizes=n --perf-optimizations=eager,onnx --perf-image-size=64 --perf-rounds=3 --perf-batches=1 "
     "--perf-save-anyway "  # what else runs here is no matter of the docs
@@ -66,6 +66,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for machine in (folder / "clone" / "baselines").iterdir():
         if machine.name != "reference" and machine.is_dir():
             shutil.rmtree(machine)
+    bench = folder / "clone" / "tests" / "bench"
+    bench.mkdir()
+    (bench / "test_sum.py").write_text("def test_sum(benchmark):\n    benchmark(sum, range(500))\n")
+    git = ["git", "-C", str(bench), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "A benchmark of their own"], check=True)
     return folder / "clone"
 
 

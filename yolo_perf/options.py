@@ -54,11 +54,31 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(f"perf_{name}", text, default=default)
         shown = f" [{default}]" if default else ""
         group.addoption(f"--perf-{word}", metavar=word.upper(), default=None, help=text + shown)
+    _add_flags(parser, group)
+
+
+def _add_flags(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+    """Options of a session that are no settings of what is measured. Long, as each says what it is for."""
     group.addoption(
         "--perf-beside",
         metavar="SAVED",
         default="",
         help="show this run beside a saved one: a file, a machine's name, or a reference such as ryzen-7-6800hs",
+    )
+    group.addoption(
+        "--perf-against",
+        metavar="SIDE",
+        action="append",
+        default=[],
+        help="compare every collected benchmark with another side, in pairs of fresh processes: ref:main, "
+        "path:FOLDER, python:INTERPRETER, env:NAME=VALUE; repeat it to combine them",
+    )
+    group.addoption(
+        "--perf-pairs",
+        metavar="PAIRS",
+        type=int,
+        default=None,
+        help="pairs of the first look with --perf-against [6]",
     )
     parser.addini("perf_full", "sweep all that there is", type="bool", default=False)
     group.addoption(

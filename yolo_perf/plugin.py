@@ -15,7 +15,7 @@ from yolo_perf.errors import BackendUnavailable, UsageError, YoloPerfError
 from yolo_perf.guest import FIXTURES, SWEEP
 from yolo_perf.options import add_options
 from yolo_perf.progress import progress
-from yolo_perf.session.hooks import Hooks, spread
+from yolo_perf.session.hooks import AGAINST, Hooks, spread
 from yolo_perf.session.state import SPREAD, PerfSession
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         state = PerfSession(config)
         hooks = Hooks(state)
+        if config.option.perf_against:
+            from yolo_perf.session.against import Against, is_side
+
+            if not is_side():
+                config.pluginmanager.register(Against(state), AGAINST)
     except YoloPerfError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(hooks, "yolo-perf-session")

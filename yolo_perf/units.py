@@ -1,11 +1,27 @@
 """The only place where figures are rounded for people. Everything else carries SI base units."""
 
+from collections.abc import Iterable
+
 MEBI = 2**20
 
 
 def milliseconds(seconds: float) -> str:
     """A duration in ms, with two decimals below a second, without its unit."""
-    value = seconds * 1e3
+    return in_unit(seconds, "ms")
+
+
+UNITS = {"ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def unit_of(seconds: Iterable[float]) -> str:
+    """The unit in which all of these durations have digits to show: of ms, us and ns the largest that has."""
+    least = min(seconds, default=1.0)
+    return next((unit for unit, of in UNITS.items() if least * of >= 0.1), "ns")
+
+
+def in_unit(seconds: float, unit: str) -> str:
+    """A duration in one of UNITS, with two decimals below a thousand, without its unit."""
+    value = seconds * UNITS[unit]
     return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
 
 

@@ -80,3 +80,10 @@ def test_bounds_hold_along_a_course_of_even_pairs(clock: Clock, slower: float) -
         remained = clock.now - at
         assert left.seconds <= remained + 1e-6 if left.bound == "at least" else left.seconds >= remained - 1e-6
     assert {left.bound for _, left in said} == ({"at least", "at most"} if slower else {"at least"})
+
+
+def test_of_many_cases_those_that_differ_most_are_said(clock: Clock) -> None:
+    ratios = {f"t{number}": 1 + number / 100 for number in range(10)}
+    text = Outlook(clock=clock).text(Progress(stage="screen", pair=1, pairs=6, ratios=ratios))
+    assert text.partition(": ")[2].startswith("t2 +2.0 %, t3 +3.0 %")
+    assert text.endswith("t9 +9.0 %, 2 less")

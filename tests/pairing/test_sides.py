@@ -10,7 +10,16 @@ import pytest
 
 from yolo_perf.errors import UsageError
 from yolo_perf.pairing import sides
-from yolo_perf.pairing.sides import INJECTIONS, KEPT_TREES, Injection, Side, checked_out, own_tree, parse_side
+from yolo_perf.pairing.sides import (
+    INJECTIONS,
+    KEPT_TREES,
+    Injection,
+    Side,
+    checked_out,
+    own_tree,
+    parse_side,
+    top_of,
+)
 
 Git = Callable[..., str]
 
@@ -326,3 +335,37 @@ def test_two_runs_that_extract_at_once_leave_one_tree(
     assert len(found) == 2
     assert found[0] == found[1]
     assert list((cache / "trees").iterdir()) == [found[0][1]]
+
+
+# Whole trees, of any project
+
+
+def test_a_commit_of_any_project_is_taken_out_as_a_whole(repository: Path, cache: Path) -> None:
+    side = parse_side(["ref:empty"], repository, whole=repository)
+    assert (side.tree / "README").read_text() == "nothing yet"
+    assert not (side.tree / "yolo_perf").exists()
+    assert side.tree.name == f"{side.commit}-whole"
+    with pytest.raises(UsageError, match="holds no yolo_perf package"):
+        checked_out("empty", repository)
+
+
+def test_the_whole_and_the_package_of_one_commit_lie_side_by_side(repository: Path) -> None:
+    _, whole = checked_out("main", repository, part="")
+    _, part = checked_out("main", repository)
+    assert (whole / "README").is_file()
+    assert not (part / "README").exists()
+    assert (part / "yolo_perf").is_dir()
+
+
+def test_a_whole_side_is_the_asking_tree_unless_a_word_names_another(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    assert parse_side(["env:A=1"], tmp_path, whole=tmp_path).tree == tmp_path
+    assert parse_side(["path:other"], tmp_path, whole=tmp_path).tree == tmp_path / "other"
+    with pytest.raises(UsageError, match=r"nowhere is no folder\.$"):
+        parse_side(["path:nowhere"], tmp_path, whole=tmp_path)
+
+
+def test_the_top_of_a_work_tree(repository: Path, tmp_path: Path) -> None:
+    assert top_of(repository / "yolo_perf") == repository
+    (tmp_path / "elsewhere").mkdir()
+    assert top_of(tmp_path / "elsewhere") == tmp_path / "elsewhere"

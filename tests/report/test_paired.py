@@ -246,3 +246,21 @@ def test_the_document_holds_every_round() -> None:
 
 def test_the_document_names_no_path_of_this_machine() -> None:
     assert "trees/0123" not in json.dumps(document(result()))
+
+
+def test_tests_are_named_without_their_file_and_timed_in_a_unit_that_shows_them() -> None:
+    labels = ("tests/test_a.py::test_one[1]", "tests/test_a.py::test_of_a_rather_long_name[parameter]")
+    decisions = tuple(decision(label, "unchanged", base_s=6.1e-8, head_s=6.2e-8) for label in labels)
+    lines = paired(result(outcome=outcome(decisions=decisions), setup=None), width=80).splitlines()
+    assert any(line.split()[:5] == ["case", "base", "ns", "head", "ns"] for line in lines)
+    assert any(line.split()[:3] == ["test_one[1]", "61.00", "62.00"] for line in lines)
+    assert any(line.startswith("test_of…") and line.rstrip().endswith("UNCHANGED") for line in lines)
+    assert "Times are of a call" in "\n".join(lines)
+
+
+def test_two_files_of_tests_are_told_apart() -> None:
+    labels = ("a.py::test_one", "b.py::test_one")
+    text = paired(
+        result(outcome=outcome(decisions=tuple(decision(label, "unchanged") for label in labels))), width=100
+    )
+    assert all(f"\n{label} " in text for label in labels)

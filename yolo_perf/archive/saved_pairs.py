@@ -28,7 +28,7 @@ class SavedSide:
 class SavedSetup:
     """What both sides ran."""
 
-    image_size: int
+    image_size: int | None = None  # None where the cases are tests
     threads: int | None = None
     batches: dict[str, Annotated[int, msgspec.Meta(gt=0)]] = field(default_factory=dict)
 

@@ -14,17 +14,13 @@ from yolo_perf.cli.common import baselines_option, checked, paired_options, pair
 from yolo_perf.cli.output import Output, check_writable
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.pace import STEP
-from yolo_perf.signals import INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
-    from yolo_perf.archive.result import Result
     from yolo_perf.pairing.arena import Arena
     from yolo_perf.pairing.sides import Side
     from yolo_perf.verdict.gate import Rules
 
 log = logging.getLogger(__name__)
-
-FAILED_EXIT, UNDECIDED_EXIT, HOST_EXIT = 1, 3, 4
 
 
 @click.command(short_help="Decide whether HEAD is slower than BASE, by process pairs.")
@@ -144,7 +140,7 @@ def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, 
     _summarise(report.document(result))
     if json_path is not None:
         Output(form="json", path=json_path).show(lambda **_: "", report.document(result))
-    sys.exit(exit_code(result, strict=strict))
+    sys.exit(result.status(strict=strict))
 
 
 def _summarise(document: "dict[str, Any]") -> None:
@@ -158,21 +154,6 @@ def _summarise(document: "dict[str, Any]") -> None:
     from yolo_perf.report.story import Story
 
     append_summary(markdown(Story(subject=None, pairs=(as_pairs(document[PAIRS_BLOCK], "this comparison"),))))
-
-
-def exit_code(result: "Result", *, strict: bool) -> int:
-    """The exit status of a result: what fails comes before what is not known."""
-    outcome = result.outcome
-    if any(decision.fails for decision in result.decisions) or outcome.failure:
-        return FAILED_EXIT
-    if outcome.invalid_controls:
-        return HOST_EXIT
-    if outcome.interrupted:
-        return INTERRUPTED_EXIT
-    if not result.measured:
-        return FAILED_EXIT
-    undecided = any(decision.verdict in ("inconclusive", "incomparable") for decision in result.decisions)
-    return UNDECIDED_EXIT if strict and undecided else 0
 
 
 def _floors(baselines: Path) -> dict[str, float]:

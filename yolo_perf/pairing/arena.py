@@ -251,7 +251,7 @@ class Arena:
                 seconds[number].append(reply["seconds"])
                 host[number].append(reply["host"])
         base, head = (
-            SideRounds(round_seconds=tuple(seconds[number]), host=_total(host[number])) for number in (0, 1)
+            SideRounds(round_seconds=tuple(seconds[number]), host=total(host[number])) for number in (0, 1)
         )
         return Turn(label=label, base=base, head=head, control=control)
 
@@ -284,7 +284,7 @@ def _told(opened: dict[str, Any]) -> dict[str, str]:
     return {**opened["libraries"], "allocator": opened["allocator"]}
 
 
-def _total(parts: Sequence[Sequence[float | None]]) -> HostUse:
+def total(parts: Sequence[Sequence[float | None]]) -> HostUse:
     """What the system did over all bursts."""
     sums = [
         None if any(value is None for value in column) else math.fsum(value or 0.0 for value in column)

@@ -1,11 +1,15 @@
 """What remains of a paired comparison, judged by the pairs of the stage that it is in."""
 
+import math
 import time
 from collections.abc import Callable
 
 from yolo_perf.pace import Left
 from yolo_perf.units import signed_percent
 from yolo_perf.verdict.course import Progress, Stage
+
+MOST_SHOWN = 8
+"""Cases whose estimates are said after a pair: those that differ most."""
 
 
 class Outlook:
@@ -41,5 +45,10 @@ class Outlook:
 
     def text(self, progress: Progress) -> str:
         """ "screen 3/6, at least 2 min left: n-eager +0.1 %", after one more pair."""
-        found = ", ".join(f"{label} {signed_percent(ratio)}" for label, ratio in progress.ratios.items())
+        shown = sorted(progress.ratios, key=lambda label: -abs(math.log(progress.ratios[label])))[:MOST_SHOWN]
+        found = ", ".join(
+            f"{label} {signed_percent(progress.ratios[label])}" for label in progress.ratios if label in shown
+        )
+        if more := len(progress.ratios) - len(shown):
+            found += f", {more} less"
         return f"{progress.stage} {progress.pair}/{progress.pairs}{self.left(progress).text}: {found}"

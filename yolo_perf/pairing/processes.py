@@ -169,8 +169,9 @@ class Process:
             self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
+        """To its group: what it started works no more than it does while the other side runs."""
         if self._child.poll() is None:
-            os.kill(self._child.pid, number)
+            os.killpg(self._child.pid, number)
 
     def end(self) -> None:
         """Kill it and all that it started, stopped or not, and wait until it is gone."""

@@ -18,6 +18,7 @@ from yolo_perf.errors import UsageError
 
 KINDS = ("ref", "python", "path", "env", "threads", "inject")
 INJECTIONS = ("spin", "convolution", "intermittent")
+PACKAGE = "yolo_perf"
 KEPT_TREES = 20
 MOST_SAID = 600
 """Characters of what git says that are repeated."""
@@ -57,10 +58,12 @@ class Side:
     commit: str = ""
 
 
-def parse_side(words: Sequence[str], folder: Path) -> Side:
+def parse_side(words: Sequence[str], folder: Path, *, whole: Path | None = None) -> Side:
     """A side of words such as "ref:main" and "env:A=1,B=2", each kind but `env` and `inject` once.
 
-    `folder` is where relative names and git are looked up. Raises UsageError naming the word.
+    `folder` is where relative names and git are looked up. A side's tree is its `yolo_perf` package; where `whole`
+    names the tree that asks, it is any project's, and that one unless a word names another. Raises UsageError
+    naming the word.
     """
     given: dict[str, str] = {}
     environment: dict[str, str] = {}
@@ -80,11 +83,11 @@ def parse_side(words: Sequence[str], folder: Path) -> Side:
     if "ref" in given and "path" in given:
         raise UsageError("A side has a ref or a path: both name its source tree.")
     commit = ""
-    tree = own_tree()
+    tree = whole or own_tree()
     if "ref" in given:
-        commit, tree = checked_out(given["ref"], folder)
+        commit, tree = checked_out(given["ref"], folder, part="" if whole else PACKAGE)
     elif "path" in given:
-        tree = _tree(folder / given["path"])
+        tree = _folder(folder / given["path"]) if whole else _tree(folder / given["path"])
     return Side(
         name=" ".join(words) or "as installed",
         tree=tree,
@@ -101,8 +104,18 @@ def own_tree() -> Path:
     return Path(__file__).resolve().parent.parent.parent
 
 
-def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
-    """A commit's id and a folder with its files, kept in the cache. Raises UsageError where git has none.
+def top_of(folder: Path) -> Path:
+    """The top of the work tree of git that a folder is in; the folder where it is in none."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel").strip()).resolve()
+    except UsageError:
+        return folder.resolve()
+
+
+def checked_out(reference: str, folder: Path, *, part: str = PACKAGE) -> tuple[str, Path]:
+    """A commit's id and a folder with its files, all or those of a `part`, kept in the cache.
+
+    Raises UsageError where git has none.
 
     The files come from `git archive`, so that the repository itself is left as it is.
     """
@@ -112,10 +125,10 @@ def checked_out(reference: str, folder: Path) -> tuple[str, Path]:
     except UsageError as error:
         cure = _cure(folder, reference)
         raise UsageError(f"ref:{reference} is no commit that git has in {folder}.{cure}") from error
-    target = cache_folder() / "trees" / commit
-    if not (target / "yolo_perf").is_dir():
+    target = cache_folder() / "trees" / (commit if part else f"{commit}-whole")
+    if not (target / part).is_dir():
         try:
-            _extract(Path(top), commit, target)
+            _extract(Path(top), commit, target, part)
         except (OSError, tarfile.TarError) as error:
             raise UsageError(
                 f"Cannot take commit {commit[:10]} out of git into {target.parent}: {error}."
@@ -148,21 +161,21 @@ def why_no_commit(folder: Path) -> str:
     return ""
 
 
-def _extract(top: Path, commit: str, target: Path) -> None:
-    """The commit's package into that folder, in one step."""
-    if not _git(top, "ls-tree", "--name-only", commit, "yolo_perf/__init__.py"):
+def _extract(top: Path, commit: str, target: Path, part: str) -> None:
+    """The commit's files, or those of a part, into that folder, in one step."""
+    if part and not _git(top, "ls-tree", "--name-only", commit, f"{part}/__init__.py"):
         raise UsageError(f"commit {commit[:10]} holds no yolo_perf package to measure.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(target.parent) as scratch:
         scratch.mkdir()
         archive = scratch / "tree.tar"
-        _git(top, "archive", "--format=tar", f"--output={archive}", commit, "yolo_perf")
+        _git(top, "archive", "--format=tar", f"--output={archive}", commit, *([part] if part else []))
         with tarfile.open(archive) as members:
             members.extractall(scratch / "tree", filter="data")
         try:
             (scratch / "tree").replace(target)
         except OSError:
-            if not (target / "yolo_perf").is_dir():  # another run was quicker: its tree is the same
+            if not (target / part).is_dir():  # another run was quicker: its tree is the same
                 raise
 
 
@@ -184,6 +197,12 @@ def _git(folder: Path, *arguments: str) -> str:
         said = " ".join(str(getattr(error, "stderr", "") or error).split())  # all of it: the cure may stand last
         raise UsageError(f"git {arguments[0]}: {said[:MOST_SAID] or 'failed'} (in {folder})") from error
     return done.stdout
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise UsageError(f"{path} is no folder.")
+    return path.resolve()
 
 
 def _tree(path: Path, named: str = "") -> Path:

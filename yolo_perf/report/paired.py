@@ -17,15 +17,21 @@ from yolo_perf.report.tables import STYLES, columns, render, wrapped
 from yolo_perf.verdict.gate import SUITE, TAIL, Decision, by_label, differences
 from yolo_perf.verdict.stats import hodges_lehmann
 
+FIGURES_WIDTH = 58
+"""Of the columns beside the names, at their widest."""
+MIN_NAME = 20
+
 
 def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     """Who was compared, a row for each case, why, and how the host behaved."""
-    table = columns("case", ("base ms", "head ms", "diff %", "interval %", "sees"), "verdict")
+    unit = units.unit_of([each.base_s for each in result.decisions if each.base_s])
+    table = columns("case", (f"base {unit}", f"head {unit}", "diff %", "interval %", "sees"), "verdict")
     batches = {subject.label: subject.batch for subject in result.survey.subjects}
-    for decision in result.decisions:
+    names = _names([printable(each.label) for each in result.decisions], max(MIN_NAME, width - FIGURES_WIDTH))
+    for decision, name in zip(result.decisions, names, strict=True):
         table.add_row(
-            printable(decision.label),
-            *_times(decision, batches.get(decision.label.removesuffix(TAIL), 1)),
+            name,
+            *_times(decision, batches.get(decision.label.removesuffix(TAIL), 1), unit),
             *_change(decision.ratio),
             _percent(decision.detectable),
             Text(decision.verdict.upper(), style=STYLES[decision.verdict]),
@@ -34,6 +40,17 @@ def paired(result: Result, *, width: int = 80, color: bool = False) -> str:
     lines = [*_sides(result), "", render(table, width=width, color=color), ""]
     lines += [wrapped(line, width, "  ") for line in (*reasons, *_legend(result), *_host(result))]
     return "\n".join([*lines, *_end(result, color)])
+
+
+def _names(labels: Sequence[str], most: int) -> list[str]:
+    """Labels as a column has room for them: tests without the file that all are in, and without their middle."""
+    files = {label.partition("::")[0] for label in labels if "::" in label}
+    shared = f"{files.pop()}::" if len(files) == 1 else ""
+    return [_cut(label.removeprefix(shared), most) if "::" in label else label for label in labels]
+
+
+def _cut(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most // 3]}…{name[most // 3 + 1 - most :]}"
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -46,8 +63,8 @@ def document(result: Result) -> dict[str, Any]:
             "head": _plain_side(result.sides[1]),
             "libraries": list(result.survey.libraries),
             "setup": {
-                "image_size": result.setup.image_size,
-                "threads": result.setup.threads,
+                "image_size": result.setup.image_size if result.setup else None,
+                "threads": result.setup.threads if result.setup else None,
                 "rounds": {subject.label: subject.rounds for subject in result.survey.subjects},
                 "batches": {subject.label: subject.batch for subject in result.survey.subjects},
             },
@@ -66,9 +83,9 @@ def document(result: Result) -> dict[str, Any]:
     }
 
 
-def _times(decision: Decision, batch: int) -> tuple[str, str]:
+def _times(decision: Decision, batch: int, unit: str) -> tuple[str, str]:
     sides = (decision.base_s, decision.head_s)
-    base, head = ("-" if seconds is None else units.milliseconds(seconds / batch) for seconds in sides)
+    base, head = ("-" if seconds is None else units.in_unit(seconds / batch, unit) for seconds in sides)
     return base, head
 
 
@@ -109,7 +126,8 @@ def _sides(result: Result) -> list[str]:
 def _legend(result: Result) -> list[str]:
     confidence = f"{result.rules.confidence:.0%}"
     lines = [
-        f"Times are of an image: low quantiles, medians over the pairs. Interval: {confidence}, of the change. "
+        f"Times are of {'an image' if result.setup else 'a call'}: low quantiles, medians over the pairs. "
+        f"Interval: {confidence}, of the change. "
         "Sees: the smallest slow-down in % that these pairs could have shown."
     ]
     if any(decision.label == SUITE for decision in result.decisions):

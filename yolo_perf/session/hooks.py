@@ -17,6 +17,8 @@ from yolo_perf.session.shelf import choose
 from yolo_perf.session.state import PerfSession
 from yolo_perf.session.terminal import Terminal
 
+AGAINST = "yolo-perf-against"
+"""The plugin of a session that compares sides: nothing is measured in this process then."""
 NOTHING = f"Nothing to compare or save here: no test uses {FIXTURE}."
 
 
@@ -56,7 +58,7 @@ class Hooks:
         theirs = any("benchmark" in names and not names & {*FIXTURES} for _, names in used)
         if self._held:
             self._held.say(self._config) if theirs or not asking else self._held.drop()
-        if self._config.option.collectonly:
+        if self._config.option.collectonly or self._config.pluginmanager.has_plugin(AGAINST):
             return
         if not asking:
             if self._config.option.perf_save and session.items:

@@ -11,6 +11,7 @@ import pytest
 from yolo_perf import escape
 
 if TYPE_CHECKING:
+    from yolo_perf.archive.result import Result
     from yolo_perf.records import Comparison, Reference, Run
 
 LEAST_WIDTH = 80
@@ -91,6 +92,12 @@ class Terminal:
             if lines := also_measured(run, command, width=self._width):
                 self.write(lines)
 
+    def paired(self, result: "Result") -> None:
+        """The table of a paired comparison."""
+        from yolo_perf.report.paired import paired
+
+        self.write(paired(result, width=self._width, color=self._color))
+
     def absent(self, reasons: Mapping[str, str]) -> None:
         """What was not measured, and why."""
         if not reasons:
@@ -118,13 +125,13 @@ def report_failures(config: pytest.Config, failing: "Iterable[Comparison]") -> N
             location=(escape.line(file), None, escape.line(f"gate[{label}]")),
             keywords={},
             outcome="failed",
-            longrepr=_Reasons("\n".join(reasons)),  # type: ignore[arg-type]  # what pytest asks of one it has
+            longrepr=Reasons("\n".join(reasons)),  # type: ignore[arg-type]  # what pytest asks of one it has
             when="call",
         )
         config.hook.pytest_runtest_logreport(report=report)
 
 
-class _Reasons:
+class Reasons:
     """A failure without a traceback, as every pytest from 8 on shows and shortens one."""
 
     def __init__(self, text: str):
@@ -134,6 +141,7 @@ class _Reasons:
         return self.reprcrash.message  # type: ignore[no-any-return]
 
     def toterminal(self, tw: Any) -> None:
+        """Write it."""
         tw.line(str(self))
 
 
