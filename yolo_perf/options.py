@@ -74,6 +74,12 @@ def _add_flags(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
         "path:FOLDER, python:INTERPRETER, env:NAME=VALUE; repeat it to combine them",
     )
     group.addoption(
+        "--perf-against-json",
+        metavar="FILE",
+        default="",
+        help="write the verdicts of --perf-against, with every round, as JSON: yolo-perf report reads it",
+    )
+    group.addoption(
         "--perf-pairs",
         metavar="PAIRS",
         type=int,

@@ -3,6 +3,7 @@
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from yolo_perf import files
 
@@ -25,3 +26,14 @@ def append_summary(text: str) -> None:
         files.append(Path(name), f"{text}\n".encode())
     except OSError as error:
         log.warning("Cannot write the step's summary to %s: %s.", name, error.strerror or error)
+
+
+def append_pairs(document: dict[str, Any]) -> None:
+    """Append the verdict of a paired comparison, by its document."""
+    if not wanted():
+        return
+    from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, as_pairs
+    from yolo_perf.report.markdown import markdown
+    from yolo_perf.report.story import Story
+
+    append_summary(markdown(Story(subject=None, pairs=(as_pairs(document[PAIRS_BLOCK], "this comparison"),))))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.factories import pairs
+from yolo_perf.archive.saved_pairs import SavedPairs, read_told
 from yolo_perf.errors import UsageError
 from yolo_perf.pairing.arena import Subject, Survey
 from yolo_perf.pairing.processes import MARK
@@ -219,6 +220,28 @@ def test_what_could_not_be_collected_fails_too(run: Run, pytester: pytest.Pytest
     pytester.makepyfile(test_broken="import nowhere")
     assert run("--continue-on-collection-errors").ret == pytest.ExitCode.TESTS_FAILED
     assert run().ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_the_verdicts_go_to_a_file_and_to_the_jobs_page(
+    run: Run, played: type[PlayedSuites], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.difference = staticmethod(slow)
+    page = pytester.path / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    run("--perf-against-json=pairs.json")
+    told = read_told(pytester.path / "pairs.json")
+    assert isinstance(told, SavedPairs)
+    assert {each.label: each.verdict for each in told.decisions}[TWO] == "regressed"
+    text = page.read_text()
+    assert "test&#95;it.py::test&#95;sum&#91;2&#93;" in text or TWO in text
+    assert "`pytest --perf-against path:.`" in text
+
+
+def test_a_file_that_cannot_be_written_is_no_pass(run: Run, pytester: pytest.Pytester) -> None:
+    (pytester.path / "file").touch()
+    result = run("--perf-against-json=file/pairs.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["Cannot write *pairs.json: *"])
 
 
 @pytest.mark.slow

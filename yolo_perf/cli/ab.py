@@ -114,6 +114,7 @@ def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, 
     from yolo_perf.pairing.outlook import Outlook
     from yolo_perf.pairing.paired import compare_sides
     from yolo_perf.report import paired as report
+    from yolo_perf.summary import append_pairs
 
     started = time.monotonic()
     survey = arena.survey()
@@ -137,23 +138,10 @@ def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, 
         seconds=time.monotonic() - started,
     )
     Output(form="table", path=None).show(lambda **style: report.paired(result, **style), None)
-    _summarise(report.document(result))
+    append_pairs(report.document(result))
     if json_path is not None:
         Output(form="json", path=json_path).show(lambda **_: "", report.document(result))
     sys.exit(result.status(strict=strict))
-
-
-def _summarise(document: "dict[str, Any]") -> None:
-    """The verdict on the job's page, where this is a job of GitHub Actions."""
-    from yolo_perf.summary import append_summary, wanted
-
-    if not wanted():
-        return
-    from yolo_perf.archive.saved_pairs import PAIRS_BLOCK, as_pairs
-    from yolo_perf.report.markdown import markdown
-    from yolo_perf.report.story import Story
-
-    append_summary(markdown(Story(subject=None, pairs=(as_pairs(document[PAIRS_BLOCK], "this comparison"),))))
 
 
 def _floors(baselines: Path) -> dict[str, float]:

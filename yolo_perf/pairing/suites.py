@@ -230,11 +230,8 @@ class Suites:
             "folder": str(folder),
             "arguments": [
                 *ground.options,
-                *(
-                    "-o",
-                    f"cache_dir={scratch / 'cache'}",
-                    f"--basetemp={scratch / 'tmp'}",
-                ),  # gone with the process
+                # Gone with the process, which is killed.
+                *("-o", f"cache_dir={scratch / 'cache'}", f"--basetemp={scratch / 'tmp'}"),
                 *(each for each in ground.places if (folder / each).exists()),
             ],
             "libraries": list(ground.libraries),

@@ -44,9 +44,10 @@ def markdown(story: Story) -> str:
 
 
 def _paired(pairs: SavedPairs) -> list[str]:
-    rows = [_decision(each, pairs) for each in pairs.decisions]
+    unit = units.unit_of([each.base_s for each in pairs.decisions if each.base_s])
+    rows = [_decision(each, pairs, unit) for each in pairs.decisions]
     changed = [row for row, each in zip(rows, pairs.decisions, strict=True) if each.verdict != "unchanged"]
-    heading = ("case", "base ms", "head ms", "change", "interval", "verdict", "why")
+    heading = ("case", f"base {unit}", f"head {unit}", "change", "interval", "verdict", "why")
     sides = f"base {_side(pairs.base)}, head {_side(pairs.head)}"
     parts = [f"{sides}: pairs of fresh processes on one machine, {pairs.seconds / 60:.0f} min."]
     if differing := _differing(pairs):
@@ -54,19 +55,26 @@ def _paired(pairs: SavedPairs) -> list[str]:
     parts.append(_table(heading, changed) if changed else "")
     if len(changed) < len(rows):
         parts.append(_folded(f"All {len(rows)} cases", _table(heading, rows)))
+    parts.append(f"Again: {escape.code_span(_paired_again(pairs))}")
+    return parts
+
+
+def _paired_again(pairs: SavedPairs) -> str:
+    """The command that compares the same sides: of tests by pytest, of this suite's cases by `ab`."""
+    if pairs.setup.image_size is None:
+        words = (word for each in pairs.base.name.split(" ") for word in escape.option("--perf-against", each))
+        return escape.command("pytest", *words)
     sizes = ",".join(
         dict.fromkeys(each.label.partition("-")[0] for each in pairs.decisions if each.label != SUITE)
     )
     options = (*escape.option("--base", pairs.base.name), *escape.option("--head", pairs.head.name))
-    again = escape.command("yolo-perf", "ab", *options, *escape.option("--sizes", sizes))
-    parts.append(f"Again: {escape.code_span(again)}")
-    return parts
+    return escape.command("yolo-perf", "ab", *options, *escape.option("--sizes", sizes))
 
 
-def _decision(each: Decision, pairs: SavedPairs) -> tuple[str, ...]:
+def _decision(each: Decision, pairs: SavedPairs, unit: str) -> tuple[str, ...]:
     batch = pairs.setup.batches.get(each.label.removesuffix(TAIL), 1)
     times = (
-        "" if seconds is None else units.milliseconds(seconds / batch) for seconds in (each.base_s, each.head_s)
+        "" if seconds is None else units.in_unit(seconds / batch, unit) for seconds in (each.base_s, each.head_s)
     )
     return (each.label, *times, *_change(each.ratio), each.verdict.upper(), each.reason)
 

@@ -21,6 +21,7 @@ from yolo_perf.session.arguments import options_of, places_of
 from yolo_perf.session.state import PerfSession
 from yolo_perf.session.terminal import Reasons, Terminal
 from yolo_perf.signals import exit_status
+from yolo_perf.summary import append_pairs
 
 if TYPE_CHECKING:
     from yolo_perf.archive.result import Result
@@ -80,7 +81,8 @@ class Against:
         from yolo_perf.pairing.sides import Side, parse_side, top_of
 
         folder = self._config.invocation_params.dir
-        self._tree = top_of(folder)
+        # Another folder stands for this one; a commit, an interpreter and the rest for all of the work tree.
+        self._tree = folder.resolve() if any(word.startswith("path:") for word in words) else top_of(folder)
         base = parse_side(words, folder, whole=self._tree)
         if any(each.kind == "convolution" for each in base.inject):
             raise UsageError(
@@ -131,8 +133,9 @@ class Against:
         if self._failure:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._result is not None:
+            self._keep(self._result)
             status = exit_status(self._result.status(strict=self._state.settings.strict))
-            failed = bool(session.testsfailed)  # what could not be collected, too
+            failed = session.testsfailed or self._failure  # what could not be collected, or written, too
             session.exitstatus = status or (pytest.ExitCode.TESTS_FAILED if failed else pytest.ExitCode.OK)
         return (yield)
 
@@ -177,6 +180,20 @@ class Against:
             outcome=outcome,
             seconds=time.monotonic() - started,
         )
+
+    def _keep(self, result: "Result") -> None:
+        """On the job's page, where this is a job of GitHub Actions, and in the file that was asked for."""
+        from yolo_perf.archive.saved_run import write_document
+        from yolo_perf.report.paired import document
+
+        plain = document(result)
+        append_pairs(plain)
+        if name := self._config.option.perf_against_json:
+            path = self._config.invocation_params.dir / name
+            try:
+                write_document(plain, path)
+            except OSError as error:
+                self._failure = f"Cannot write {path}: {error.strerror or error}."
 
     def _ground(self, items: Sequence[pytest.Item]) -> "Ground":
         from yolo_perf.pairing.suites import Ground
