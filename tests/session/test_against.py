@@ -216,6 +216,13 @@ def test_places_are_named_from_where_pytest_runs(
     outside.stdout.fnmatch_lines(["*lies outside of*"])
 
 
+def test_threads_are_variables_of_the_base(run: Run, played: type[PlayedSuites]) -> None:
+    run("--perf-against=threads:3")
+    base, head = played.seen[0].sides
+    assert dict(base.environment)["OMP_NUM_THREADS"] == "3"
+    assert head.environment == ()
+
+
 def test_what_could_not_be_collected_fails_too(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_broken="import nowhere")
     assert run("--continue-on-collection-errors").ret == pytest.ExitCode.TESTS_FAILED

@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ class Against:
         return rules
 
     def _parsed(self, words: Sequence[str]) -> "tuple[Side, Side]":
-        from yolo_perf.pairing.sides import Side, parse_side, top_of
+        from yolo_perf.pairing.sides import THREADS, Side, parse_side, top_of
 
         folder = self._config.invocation_params.dir
         # Another folder stands for this one; a commit, an interpreter and the rest for all of the work tree.
@@ -88,6 +89,9 @@ class Against:
             raise UsageError(
                 "inject:convolution is for this suite's own cases; a test takes spin or intermittent."
             )
+        if base.threads:
+            counted = tuple((name, str(base.threads)) for name in THREADS)
+            base = replace(base, environment=(*base.environment, *counted))
         return base, Side(name="this session", tree=self._tree, python=Path(sys.executable))
 
     # Hooks, in the order of a session.
@@ -199,12 +203,13 @@ class Against:
         from yolo_perf.pairing.suites import Ground
 
         places, named = places_of(self._config)
+        ours = any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items)
+        if ours and self._sides[0].threads:
+            raise UsageError("threads: has no effect on this suite's own cases here: yolo-perf ab has it.")
         return Ground(
             tree=self._tree,
             folder=self._config.invocation_params.dir.resolve(),
-            options=tuple(
-                options_of(self._config, ours=any(fixtures_of(item) & {*FIXTURES, BENCH} for item in items))
-            ),
+            options=tuple(options_of(self._config, ours=ours)),
             places=places,
             tests=tuple(item.nodeid for item in items),
             named=named,
