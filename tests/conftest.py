@@ -7,6 +7,9 @@ from .skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
+# Several processes run tests on the same cores: threads of one that wait are not to spin there. Ahead of torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def pytest_sessionstart() -> None:
     """Sessions that a test begins are no workers of the one that runs it."""
