@@ -282,7 +282,7 @@ def test_a_budget_that_is_spent_decides_nothing_more(
     call: Call, played: type[PlayedArena], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(10_000))
-    monkeypatch.setattr("yolo_perf.cli.ab.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("yolo_perf.archive.result.time.monotonic", lambda: float(next(clock)))
     played.difference = staticmethod(slow)
     code, out, _ = call(*PLAIN, "--budget", "9.5", "--strict")  # a second a look at the clock, once a pair
     assert code == 3

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.clocks import Clock
-from yolo_perf.pairing.lockstep import Wire, _last_line, _Once, _Prepared, _Repeated, slowed
+from yolo_perf.pairing.lockstep import Wire, _last_line, _Once, _Prepared, _Repeated
 from yolo_perf.pairing.whose import foreign, map_paths
+from yolo_perf.pairing.worker import convolution, injected
 
 
 class Spoken(Wire):
@@ -104,9 +105,9 @@ def test_a_target_of_one_round_need_not_be_timed(clock: Clock) -> None:
 
 def test_slow_downs_by_hand(clock: Clock) -> None:
     clock.tick = 1 / 1024
-    spun = _Repeated(slowed(lasting(clock, 1.0), "spin", 0.5))
+    spun = _Repeated(injected(lasting(clock, 1.0), "spin", 0.5, convolution))
     assert spun.round(1) == pytest.approx(1.5, abs=0.01)
-    now_and_then = slowed(lasting(clock, 1.0), "intermittent", 4.0)
+    now_and_then = injected(lasting(clock, 1.0), "intermittent", 4.0, convolution)
     took = [_Repeated(now_and_then).round(1) for _ in range(5)]
     assert took == pytest.approx([1, 1, 1, 1, 5], abs=0.02)
 

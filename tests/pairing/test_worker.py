@@ -115,7 +115,7 @@ def test_a_loop_of_python_is_always_the_same() -> None:
     found = Worker()
     assert found.answer({"do": "control", "label": "(python)", "kind": "python"}) == {}
     assert found.answer({"do": "time", "label": "(python)", "warmup": 0})["seconds"] > 0
-    assert worker._python_loop() == 150_000 // 8 * 28
+    assert worker.python_loop() == 150_000 // 8 * 28
 
 
 def test_versions_that_decide_speed_are_told() -> None:

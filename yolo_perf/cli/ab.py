@@ -1,9 +1,7 @@
 """`yolo-perf ab`."""
 
-import logging
 import random
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +10,12 @@ import click
 from yolo_perf import settings as parse
 from yolo_perf.cli.common import baselines_option, checked, paired_options, paired_setup
 from yolo_perf.cli.output import Output, check_writable
-from yolo_perf.errors import UsageError, YoloPerfError
-from yolo_perf.pace import STEP
+from yolo_perf.errors import UsageError
 
 if TYPE_CHECKING:
     from yolo_perf.pairing.arena import Arena
     from yolo_perf.pairing.sides import Side
     from yolo_perf.verdict.gate import Rules
-
-log = logging.getLogger(__name__)
 
 
 @click.command(short_help="Decide whether HEAD is slower than BASE, by process pairs.")
@@ -110,33 +105,11 @@ def _side(option: str, words: tuple[str, ...]) -> "Side":
 
 
 def _run(arena: "Arena", rules: "Rules", *, budget: float | None, strict: bool, json_path: Path | None) -> None:
-    from yolo_perf.archive.result import Result
-    from yolo_perf.pairing.outlook import Outlook
-    from yolo_perf.pairing.paired import compare_sides
+    from yolo_perf.archive.result import compared
     from yolo_perf.report import paired as report
     from yolo_perf.summary import append_pairs
 
-    started = time.monotonic()
-    survey = arena.survey()
-    if not survey.subjects and not survey.absent:
-        raise YoloPerfError("Nothing to measure: neither side can run any of these cases here.")
-    rules.check(len(survey.subjects))
-    outlook = Outlook(ends=None if budget is None else started + budget)
-    outcome = compare_sides(
-        arena.measure,
-        [subject.label for subject in survey.subjects],
-        rules,
-        tell=lambda progress: log.info("%s", outlook.text(progress), extra=STEP),
-        in_time=lambda: budget is None or time.monotonic() - started < budget,
-    )
-    result = Result(
-        sides=arena.sides,
-        setup=arena.setup,
-        survey=survey,
-        rules=rules,
-        outcome=outcome,
-        seconds=time.monotonic() - started,
-    )
+    result = compared(arena, rules, setup=arena.setup, budget=budget)
     Output(form="table", path=None).show(lambda **style: report.paired(result, **style), None)
     append_pairs(report.document(result))
     if json_path is not None:

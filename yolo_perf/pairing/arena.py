@@ -74,6 +74,12 @@ def rounds_for(seconds: float) -> int:
     return min(max(int(ROUNDS_S / seconds), MIN_ROUNDS), MAX_ROUNDS)
 
 
+Seconds = tuple[list[float], list[float]]
+"""Of each round, base then head."""
+Used = tuple[list[list[float | None]], list[list[float | None]]]
+"""What the system did in each round, base then head."""
+
+
 class Arena:
     """Measures pairs of processes of two sides. The order of turns is drawn from `rng`."""
 
@@ -241,8 +247,8 @@ class Arena:
 
         A host's slow spells last from tenths of a second to minutes: two rounds that follow each other share one.
         """
-        seconds: dict[int, list[float]] = {0: [], 1: []}
-        host: dict[int, list[list[float | None]]] = {0: [], 1: []}
+        seconds: Seconds = ([], [])
+        host: Used = ([], [])
         for done in range(rounds):
             for number in self._rng.sample((0, 1), 2):
                 pair[number].wake()
@@ -250,10 +256,7 @@ class Arena:
                 pair[number].rest()
                 seconds[number].append(reply["seconds"])
                 host[number].append(reply["host"])
-        base, head = (
-            SideRounds(round_seconds=tuple(seconds[number]), host=total(host[number])) for number in (0, 1)
-        )
-        return Turn(label=label, base=base, head=head, control=control)
+        return turn_of(label, seconds, host, control=control)
 
     def _shuffled(self, pair: Sequence[Process]) -> list[Process]:
         return self._rng.sample(list(pair), len(pair))
@@ -284,7 +287,15 @@ def _told(opened: dict[str, Any]) -> dict[str, str]:
     return {**opened["libraries"], "allocator": opened["allocator"]}
 
 
-def total(parts: Sequence[Sequence[float | None]]) -> HostUse:
+def turn_of(label: str, seconds: Seconds, host: Used, *, control: bool = False) -> Turn:
+    """What was timed of one case as a record."""
+    base, head = (
+        SideRounds(round_seconds=tuple(each), host=_total(used)) for each, used in zip(seconds, host, strict=True)
+    )
+    return Turn(label=label, base=base, head=head, control=control)
+
+
+def _total(parts: Sequence[Sequence[float | None]]) -> HostUse:
     """What the system did over all bursts."""
     sums = [
         None if any(value is None for value in column) else math.fsum(value or 0.0 for value in column)

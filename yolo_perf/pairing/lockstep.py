@@ -38,17 +38,11 @@ OPTIONS = (
 )
 
 
-def beside(name: str) -> Any:
-    """A module of the asking command's package, by its path below it: no tree's package is imported for it."""
-    path = Path(__file__).resolve().parent.parent.joinpath(*name.split("/")).with_suffix(".py")
-    spec = importlib.util.spec_from_file_location(f"_asking_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - a file of Python has both
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-host, whose = beside("machine/host"), beside("pairing/whose")
+_spec = importlib.util.spec_from_file_location("_asking_worker", Path(__file__).with_name("worker.py"))
+assert _spec is not None and _spec.loader is not None  # noqa: S101 - a file of Python has both
+worker: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(worker)
+whose = worker.beside("pairing/whose")
 
 
 class Wire:
@@ -120,7 +114,7 @@ class Lockstep:
             if order["do"] == "end":
                 return True
             if order["do"] == "loop":  # a control: the same code on either side
-                self._rounds(_Repeated(_python_loop))
+                self._rounds(_Repeated(worker.python_loop))
                 self._wire.answer(ended="passed", why="", foreign="")
                 continue
             item = items[order["test"]]
@@ -131,6 +125,8 @@ class Lockstep:
 
     def _foreign(self) -> str:
         """The first module, of those imported since this was asked last, that is not this side's to time."""
+        if not self._order["looks"]:
+            return ""
         new = [name for name in list(sys.modules) if name not in self._looked_at]
         self._looked_at.update(new)
         return next(filter(None, (whose.foreign(name, self._order) for name in new)), "")
@@ -160,9 +156,9 @@ class Lockstep:
                 return
             for _ in range(order["warmup"]):
                 target.round(order["iterations"])
-            before = host.read()
+            before = worker.host.read()
             seconds = target.round(order["iterations"])
-            self._wire.answer(seconds=seconds, host=host.read().since(before))
+            self._wire.answer(seconds=seconds, host=worker.host.read().since(before))
 
     def _pedantic(
         self, pedantic: Any, fixture: Any, target: Callable[..., object], *args: Any, **options: Any
@@ -192,7 +188,7 @@ class Lockstep:
         """With the slow-downs that this side was given on purpose."""
         for kind, amount, only in self._inject:
             if only in ("", fixture.fullname, fixture.name):
-                call = slowed(call, kind, amount)
+                call = worker.injected(call, kind, amount, worker.convolution)
         return call
 
 
@@ -276,7 +272,7 @@ class _Once:
             self._wire.answer(ready="pedantic", seconds=None, iterations=self._iterations, rounds=1, warmups=0)
             if self._wire.order()["do"] == "on":
                 self._left, self._told = 0, True
-            self._before = host.read()
+            self._before = worker.host.read()
         if not self._left:
             return self._call(*args, **kwargs)
         self._left -= 1
@@ -284,40 +280,13 @@ class _Once:
         found = self._call(*args, **kwargs)
         self._seconds += time.perf_counter() - started
         if not self._left:
-            self._wire.answer(seconds=self._seconds, host=host.read().since(self._before))
+            self._wire.answer(seconds=self._seconds, host=worker.host.read().since(self._before))
         return found
 
     def finish(self) -> None:
         """Go on when told to."""
         if not self._told:
             self._wire.order()
-
-
-def slowed(call: Callable[..., object], kind: str, amount: float) -> Callable[..., object]:
-    """The call with a known slow-down: `spin` busy for a share of its time, `intermittent` one call in five."""
-    clock, count = time.perf_counter, 0
-
-    @functools.wraps(call)
-    def slow_call(*args: Any, **kwargs: Any) -> object:
-        nonlocal count
-        count += 1
-        started = clock()
-        found = call(*args, **kwargs)
-        if kind == "spin" or count % 5 == 0:
-            end = clock() + (clock() - started) * amount
-            while clock() < end:
-                pass
-        return found
-
-    return slow_call
-
-
-def _python_loop() -> int:
-    """A fixed piece of interpreter work, about ten milliseconds."""
-    total = 0
-    for number in range(150_000):
-        total += number & 7
-    return total
 
 
 def _last_line(text: object) -> str:
@@ -342,7 +311,7 @@ def _libraries(names: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Open a session of pytest in this side's tree, as it is ordered. A failure is an answer."""
-    beside("pairing/worker").die_with(int(sys.argv[1]))
+    worker.die_with(int(sys.argv[1]))
     wire = Wire(
         os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     )

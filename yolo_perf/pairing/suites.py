@@ -10,7 +10,7 @@ import logging
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -19,11 +19,11 @@ import msgspec
 from yolo_perf.errors import UsageError
 from yolo_perf.pace import STEP
 from yolo_perf.pairing import lockstep
-from yolo_perf.pairing.arena import Subject, Survey, total
+from yolo_perf.pairing.arena import Seconds, Subject, Survey, Used, turn_of
 from yolo_perf.pairing.controls import ROUNDS as CONTROL_ROUNDS
 from yolo_perf.pairing.processes import COUNTERS, Process, SideError, processes
 from yolo_perf.pairing.sides import Side
-from yolo_perf.records import Pair, SideRounds, Turn, Verdict
+from yolo_perf.records import Pair, Turn, Verdict
 from yolo_perf.verdict.gate import Decision
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Suites:
 
     def _look(self, told: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Run every test that is not told of, to learn how it is to be timed: the base's reply and the head's."""
-        with self._opened() as (pair, opened):
+        with self._opened(looks=True) as (pair, opened):
             both = [test for test in self._ground.tests if all(test in reply["tests"] for reply in opened)]
             for test, replies in told.items():  # of one that fell on one side: what becomes of it on the other?
                 for number in (0, 1):
@@ -203,8 +203,8 @@ class Suites:
     # The processes
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[Sequence[Process], list[dict[str, Any]]]]:
-        """A process of pytest on either side, all collected; both stand still."""
+    def _opened(self, *, looks: bool = False) -> Iterator[tuple[Sequence[Process], list[dict[str, Any]]]]:
+        """A process of pytest on either side, all collected and still; told whose code it has where it `looks`."""
         with (
             tempfile.TemporaryDirectory(prefix="yolo-perf-", ignore_cleanup_errors=True) as scratch,
             processes(*self.sides, time_limit_s=self._time_limit_s, script=lockstep.__file__, forms=FORMS) as pair,
@@ -212,13 +212,13 @@ class Suites:
             for number, process in enumerate(pair):
                 own = Path(scratch, str(number))
                 own.mkdir()
-                process.send(**self._opening(number, own))
+                process.send(**self._opening(number, own, looks=looks))
             replies = [process.receive() for process in pair]
             for process in pair:
                 process.rest()
             yield pair, replies
 
-    def _opening(self, number: int, scratch: Path) -> dict[str, Any]:
+    def _opening(self, number: int, scratch: Path, *, looks: bool) -> dict[str, Any]:
         ground, side = self._ground, self.sides[number]
         folder = side.tree / ground.folder.relative_to(ground.tree)
         return {
@@ -234,7 +234,8 @@ class Suites:
                 *("-o", f"cache_dir={scratch / 'cache'}", f"--basetemp={scratch / 'tmp'}"),
                 *(each for each in ground.places if (folder / each).exists()),
             ],
-            "libraries": list(ground.libraries),
+            "looks": looks,
+            "libraries": list(ground.libraries) if looks else [],
             "inject": [(each.kind, each.amount, each.case) for each in side.inject],
         }
 
@@ -273,7 +274,7 @@ class Suites:
 
     def _rounds(self, pair: Sequence[Process], test: str, case: _Case) -> "_Rounds":
         """As many rounds of either side, one of each at a time, whose order is drawn; until a test falls."""
-        found = _Rounds(([], []), ([], []), [{}, {}])
+        found = _Rounds()
         for done in range(case.rounds):
             for number in self._shuffled():
                 order = {"do": "time", "iterations": case.iterations, "warmup": 0 if done else case.warmup}
@@ -290,17 +291,13 @@ class Suites:
 class _Rounds:
     """What was timed of a test, base then head, and how it ended where it did so before its time."""
 
-    seconds: tuple[list[float], list[float]]
-    host: tuple[list[list[float | None]], list[list[float | None]]]
-    ended: list[dict[str, Any]]
+    seconds: Seconds = field(default_factory=lambda: ([], []))
+    host: Used = field(default_factory=lambda: ([], []))
+    ended: list[dict[str, Any]] = field(default_factory=lambda: [{}, {}])
 
     def turn(self, label: str, *, control: bool = False) -> Turn:
         """As a record."""
-        base, head = (
-            SideRounds(round_seconds=tuple(seconds), host=total(host))
-            for seconds, host in zip(self.seconds, self.host, strict=True)
-        )
-        return Turn(label=label, base=base, head=head, control=control)
+        return turn_of(label, self.seconds, self.host, control=control)
 
 
 def _sorted(
@@ -368,13 +365,12 @@ def _fell(reply: dict[str, Any]) -> str:
 def _timing(base: dict[str, Any], head: dict[str, Any]) -> _Case:
     """How a test is timed: rounds of about ROUND_S for what may be repeated, else as it says itself."""
     slower = max(base["seconds"], head["seconds"])
+    iterations = base["iterations"] or max(1, round(ROUND_S / min(base["seconds"], head["seconds"])))
+    rounds = min(max(int(ROUNDS_S / (iterations * slower)), MIN_ROUNDS), MAX_ROUNDS)
     if base["iterations"] is None:
-        iterations = max(1, round(ROUND_S / min(base["seconds"], head["seconds"])))
-        rounds = min(max(int(ROUNDS_S / (iterations * slower)), MIN_ROUNDS), MAX_ROUNDS)
         return _Case(iterations=iterations, rounds=rounds, warmup=WARMUP)
-    wanted = min(max(int(ROUNDS_S / (base["iterations"] * slower)), MIN_ROUNDS), MAX_ROUNDS)
     return _Case(
-        iterations=base["iterations"],
-        rounds=min(wanted, base["rounds"], head["rounds"]),
+        iterations=iterations,
+        rounds=min(rounds, base["rounds"], head["rounds"]),
         warmup=min(base["warmups"], head["warmups"]),
     )

@@ -4,9 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OURS = Path(__file__).resolve().parents[1]
-"""The asking package, which lends the few files that this one loads by path."""
-
 
 def map_paths(order: dict[str, Any]) -> None:
     """Let imports find this side's tree where the environment's would find the asking one's.
@@ -34,15 +31,15 @@ def foreign(name: str, order: dict[str, Any]) -> str:
     """
     own, other = Path(order["tree"]).resolve(), Path(order["other"]).resolve()
     path = getattr(sys.modules.get(name), "__file__", None)
-    known = name in sys.stdlib_module_names or name == "__main__" or name.startswith("_asking_")
+    known = name in sys.stdlib_module_names or name == "__main__"
     if own == other or not path or known:
         return ""
     found = Path(path).resolve()
     if found.is_relative_to(own) and not (other.is_relative_to(own) and found.is_relative_to(other)):
         return ""
-    if found.is_relative_to(other) and "site-packages" not in found.parts and not found.is_relative_to(OURS):
+    if found.is_relative_to(other) and "site-packages" not in found.parts:
         return f"{name} from the other side's tree ({path})"
     sources = [place / part for place in (own, own / "src") for part in (f"{name}/__init__.py", f"{name}.py")]
-    if "." not in name and any(each.is_file() for each in sources) and not found.is_relative_to(OURS):
+    if "." not in name and any(each.is_file() for each in sources):
         return f"{name} from {path}, though its tree has it"
     return ""

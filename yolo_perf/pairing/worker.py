@@ -28,19 +28,21 @@ TRIALS = 5
 
 
 def beside(name: str) -> Any:
-    """A module of the asking command's folder `machine`, by its path: no tree's package is imported for it."""
-    path = Path(__file__).resolve().parent.parent / "machine" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"_asking_{name}", path)
+    """A module of the asking command's package, by its path below it: no tree's package is imported for it."""
+    path = Path(__file__).resolve().parent.parent.joinpath(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_asking_{path.stem}", path)
     assert spec is not None and spec.loader is not None  # noqa: S101 - a file of Python has both
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-allocator, host = beside("allocator"), beside("host")
+allocator, host = beside("machine/allocator"), beside("machine/host")
 
 
-def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call]") -> Call:
+def injected(
+    call: Callable[..., object], kind: str, amount: float, work: "Callable[[float], Call]"
+) -> Callable[..., object]:
     """The call with a known slow-down: what a gate has to find.
 
     `spin` keeps busy for `amount` of the call's own time on top; `convolution` computes on top what takes about
@@ -55,10 +57,10 @@ def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call
         while clock() < end:
             pass
 
-    def injected_call() -> None:
+    def injected_call(*args: Any, **kwargs: Any) -> object:
         nonlocal count, extra
         started = clock()
-        call()
+        found = call(*args, **kwargs)
         took = clock() - started
         count += 1
         if kind == "spin" or (kind == "intermittent" and count % 5 == 0):
@@ -68,6 +70,7 @@ def injected(call: Call, kind: str, amount: float, work: "Callable[[float], Call
                 extra = work(took * amount)
             if extra is not None:
                 extra()
+        return found
 
     return injected_call
 
@@ -227,7 +230,7 @@ class Worker:
     def do_control(self, order: dict[str, Any]) -> dict[str, Any]:
         """Make a control kernel ready: a call of the same machine code on either side."""
         kind, label = order["kind"], order["label"]
-        self._calls[label] = _python_loop if kind == "python" else self._compiled(order)
+        self._calls[label] = python_loop if kind == "python" else self._compiled(order)
         return {}
 
     def _compiled(self, order: dict[str, Any]) -> Call:
@@ -279,7 +282,7 @@ def _check_tree() -> None:
             raise ImportError(f"{package.parent} has no {name}: its package is not one that can be compared here")
 
 
-def _python_loop() -> int:
+def python_loop() -> int:
     """A fixed piece of interpreter work, about ten milliseconds."""
     total = 0
     for number in range(150_000):
@@ -289,7 +292,7 @@ def _python_loop() -> int:
 
 def _libraries() -> dict[str, str]:
     """Versions that decide speed, and the interpreter's."""
-    version = beside("versions").version
+    version = beside("machine/versions").version
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("torch", "onnxruntime", "numpy", "llvmlite"):
         if text := version(name):

@@ -1,26 +1,23 @@
 """`pytest --perf-against SIDE`: collected benchmarks are not run here but compared with another side, in pairs."""
 
-import logging
 import os
 import random
 import sys
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from yolo_perf import escape
 from yolo_perf.errors import UsageError, YoloPerfError
 from yolo_perf.guest import BENCH, FIXTURES, fixtures_of
-from yolo_perf.pace import STEP
 from yolo_perf.progress import progress
 from yolo_perf.session.arguments import options_of, places_of
 from yolo_perf.session.state import PerfSession
-from yolo_perf.session.terminal import Reasons, Terminal
+from yolo_perf.session.terminal import Reasons, Terminal, report
 from yolo_perf.signals import exit_status
 from yolo_perf.summary import append_pairs
 
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from yolo_perf.pairing.sides import Side
     from yolo_perf.pairing.suites import Ground
     from yolo_perf.verdict.gate import Decision, Rules
-
-log = logging.getLogger(__name__)
 
 TIME_LIMIT_S = 300.0
 """In which a side must answer each order."""
@@ -156,34 +151,15 @@ class Against:
     # The comparison
 
     def _compared(self, items: Sequence[pytest.Item]) -> "Result":
-        from yolo_perf.archive.result import Result
-        from yolo_perf.pairing.outlook import Outlook
-        from yolo_perf.pairing.paired import compare_sides
+        from yolo_perf.archive.result import compared
         from yolo_perf.pairing.processes import alone
         from yolo_perf.pairing.suites import Suites
         from yolo_perf.signals import ended_by_signals
 
         base, head = self._sides
-        started = time.monotonic()
         with alone(), ended_by_signals():
             suites = Suites(base, head, self._ground(items), time_limit_s=TIME_LIMIT_S, rng=random.Random())  # noqa: S311
-            survey = suites.survey()
-            self._rules.check(len(survey.subjects))
-            outlook = Outlook()
-            outcome = compare_sides(
-                suites.measure,
-                [subject.label for subject in survey.subjects],
-                self._rules,
-                tell=lambda progress: log.info("%s", outlook.text(progress), extra=STEP),
-            )
-        return Result(
-            sides=self._sides,
-            setup=None,
-            survey=survey,
-            rules=self._rules,
-            outcome=outcome,
-            seconds=time.monotonic() - started,
-        )
+            return compared(suites, self._rules, setup=None)
 
     def _keep(self, result: "Result") -> None:
         """On the job's page, where this is a job of GitHub Actions, and in the file that was asked for."""
@@ -222,16 +198,10 @@ class Against:
         strict = ("inconclusive", "incomparable") if self._state.settings.strict else ()
         failing = [each for each in decisions if each.fails or each.verdict in strict]
         skipped = not failing and all(each.verdict == "incomparable" for each in decisions)
-        shown = failing or decisions
-        words = "\n".join(escape.line(f"{each.verdict.upper()}: {each.reason}") for each in shown)
-        file, line, _ = location
-        longrepr: Any = Reasons(words) if failing else (file, line or 0, words) if skipped else None
-        report = pytest.TestReport(
-            nodeid=escape.line(nodeid),
-            location=(escape.line(file), line, escape.line(location[2])),
-            keywords={},
-            outcome="failed" if failing else "skipped" if skipped else "passed",
-            longrepr=longrepr,
-            when="call",
-        )
-        self._config.hook.pytest_runtest_logreport(report=report)
+        words = "\n".join(escape.line(f"{each.verdict.upper()}: {each.reason}") for each in failing or decisions)
+        if failing:
+            report(self._config, nodeid, location, "failed", Reasons(words))
+        elif skipped:
+            report(self._config, nodeid, location, "skipped", (location[0], location[1] or 0, words))
+        else:
+            report(self._config, nodeid, location, "passed")

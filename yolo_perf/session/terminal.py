@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -120,15 +120,28 @@ def report_failures(config: pytest.Config, failing: "Iterable[Comparison]") -> N
         key = (comparison.nodeid.partition("::")[0], comparison.label)
         by_case.setdefault(key, []).append(escape.line(f"{comparison.verdict.upper()}: {comparison.reason}"))
     for (file, label), reasons in by_case.items():
-        report = pytest.TestReport(
-            nodeid=escape.line(f"{file}::gate[{label}]"),
-            location=(escape.line(file), None, escape.line(f"gate[{label}]")),
-            keywords={},
-            outcome="failed",
-            longrepr=Reasons("\n".join(reasons)),  # type: ignore[arg-type]  # what pytest asks of one it has
-            when="call",
-        )
-        config.hook.pytest_runtest_logreport(report=report)
+        nodeid = f"{file}::gate[{label}]"
+        report(config, nodeid, (file, None, f"gate[{label}]"), "failed", Reasons("\n".join(reasons)))
+
+
+def report(
+    config: pytest.Config,
+    nodeid: str,
+    location: tuple[str, int | None, str],
+    outcome: Literal["passed", "failed", "skipped"],
+    why: "Reasons | tuple[str, int, str] | None" = None,
+) -> None:
+    """Tell pytest of an outcome as it does itself of a test's; `why` has the form that it asks of that outcome."""
+    file, line, domain = location
+    told = pytest.TestReport(
+        nodeid=escape.line(nodeid),
+        location=(escape.line(file), line, escape.line(domain)),
+        keywords={},
+        outcome=outcome,
+        longrepr=why,  # type: ignore[arg-type]  # what pytest asks of a failure, `Reasons` has
+        when="call",
+    )
+    config.hook.pytest_runtest_logreport(report=told)
 
 
 class Reasons:
